@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of the library share: a log over plain process memory, and short words for what they do most. */
+#pragma once
+
+#include "dirtylog/tracker_class.h"
+
+/**
+ * Tracked: memory of a kind, in one region, its log and one consumer.
+ * @host: as given to the log; tests change it before tracked_open()
+ */
+typedef struct {
+    DlMemory *memory;
+    DlLayout *layout;
+    DlHost host;
+    DlLog *log;
+    DlConsumer *consumer;
+    guint64 n_pages;
+} Tracked;
+
+/** The kind's memory, at least @size bytes; FALSE after g_test_skip() when this host has too few hugepages. */
+gboolean tracked_open(Tracked *tracked, DlRamKind kind, guint64 size);
+void tracked_close(Tracked *tracked);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tracked, tracked_close)
+
+/** A host whose only writer is the calling thread. */
+DlHost host_alone(void);
+
+void move_to(Tracked *tracked, const char *tracker);
+/** Harvests and takes everything: what this consumer had pending. */
+DlBitmap *harvest(Tracked *tracked);
+/** The unit of the active tracker on the tracked memory, in pages. */
+guint64 unit_pages(const Tracked *tracked);
+/** Sets the page's whole unit. */
+void expect_page(const Tracked *tracked, DlBitmap *expected, guint64 page);
+void store(Tracked *tracked, guint64 page);
+void assert_same_pages(const DlBitmap *found, const DlBitmap *expected);
+
+/** A test for each RAM kind: "PATH/KIND". */
+void add_for_kinds(const char *path, void (*function)(gconstpointer kind));
