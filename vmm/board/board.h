@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A VM from a description: RAM, machine, serial port, kernel and DlLog, wired together. Whoever needs a VM asks here.
+ *
+ *   board = board_new(&config, &error);
+ *   bus_register(machine_bus(board_machine(board)), BUS_PIO, ABI_DOORBELL_PORT, 4, "doorbell", …);    what the owner adds
+ *   dl_log_move(board_log(board), "kvm-bitmap", …);                                                   now or at any time later
+ *   board_start(board, &error);
+ *   …
+ *   board_free(board);
+ */
+#pragma once
+
+#include <machine/machine.h>
+
+/** What the guest sends to its first serial port, on the vCPU's thread. */
+typedef void (*BoardConsole)(gpointer user, const char *bytes, gsize n_bytes);
+
+/**
+ * BoardConfig: zeroed, with memory_bytes and vcpus set, is a usable one.
+ * @memory_bytes: as in guest_ram_new()
+ * @populate: back all RAM at once
+ * @dirty_ring_entries: 0: bitmaps
+ * @kernel, @kernel_size: a PVH ELF image, read during board_new() only; NULL: the embedded guest
+ * @command_line: NULL is the empty one. The embedded guest's keys stand in guest-tests/abi.h; give it vcpus= when there are
+ * several
+ * @console, @console_user: serial output; NULL: it goes to @console_fd
+ * @console_fd: file descriptor for serial output, borrowed; used only when @console is NULL; 0 or negative: none
+ */
+typedef struct {
+    DlRamKind ram;
+    guint vcpus;
+    guint64 memory_bytes;
+    gboolean populate;
+    guint32 dirty_ring_entries;
+    const guint8 *kernel;
+    gsize kernel_size;
+    const char *command_line;
+    BoardConsole console;
+    gpointer console_user;
+    int console_fd;
+} BoardConfig;
+
+typedef struct Board Board;
+
+/** board_new: everything is there, nothing runs. Errors: those of guest_ram_new(), machine_new(), pvh_load(), dl_log_new(). */
+Board *board_new(const BoardConfig *config, GError **error);
+/** board_free: stops the machine, releases the tracker, frees all. Order: vCPUs end first, so a uffd-wp handler outlives them. */
+void board_free(Board *board);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Board, board_free)
+
+Machine *board_machine(Board *board);
+GuestRam *board_ram(Board *board);
+DlLog *board_log(Board *board);
+
+/** board_start: lets the vCPUs go; machine_pause() and the rest are the machine's. */
+gboolean board_start(Board *board, GError **error);

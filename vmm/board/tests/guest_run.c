@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest_run.h"
+
+#define WAIT_SECONDS 60
+
+static void
+ring(gpointer user, guint vcpu, guint64 offset, guint size, guint64 value)
+{
+    GuestRun *run = user;
+
+    g_assert_cmpuint(offset, ==, 0);
+    g_assert_cmpuint(size, ==, 4);
+    vcpu_park(board_machine(run->board), vcpu);
+    g_mutex_lock(&run->lock);
+    guint round = run->ready / run->n_vcpus + 1;
+    if (value == ABI_DOORBELL_READY)
+        run->ready++;
+    else
+        run->done++;
+    run->panicked = run->panicked || value == ABI_DOORBELL_PANIC;
+    g_cond_broadcast(&run->changed);
+    while (!run->stopping && (value != ABI_DOORBELL_READY || run->ready < round * run->n_vcpus))
+        g_cond_wait(&run->changed, &run->lock);
+    g_mutex_unlock(&run->lock);
+    vcpu_unpark(board_machine(run->board), vcpu);
+}
+
+static void
+stop(gpointer user)
+{
+    GuestRun *run = user;
+
+    g_mutex_lock(&run->lock);
+    run->stopping = TRUE;
+    g_cond_broadcast(&run->changed);
+    g_mutex_unlock(&run->lock);
+}
+
+static void
+console(gpointer user, const char *bytes, gsize n_bytes)
+{
+    g_string_append_len(((GuestRun *)user)->serial, bytes, (gssize)n_bytes);
+}
+
+GuestRun *
+guest_run_new(BoardConfig config, const char *command_line)
+{
+    static const BusHandler handler = {.write = ring};
+    GuestRun *run = g_new0(GuestRun, 1);
+    g_autoptr(GError) error = NULL;
+
+    run->serial = g_string_new(NULL);
+    run->n_vcpus = config.vcpus;
+    config.command_line = command_line;
+    config.console = console;
+    config.console_user = run;
+    run->board = board_new(&config, &error);
+    g_assert_no_error(error);
+    g_assert_true(
+        bus_register(machine_bus(board_machine(run->board)), BUS_PIO, ABI_DOORBELL_PORT, 4, "doorbell", &handler, run, &error));
+    machine_add_stop_hook(board_machine(run->board), stop, run);
+    return run;
+}
+
+void
+guest_run_free(GuestRun *run)
+{
+    board_free(run->board);
+    g_string_free(run->serial, TRUE);
+    g_free(run);
+}
+
+void
+guest_run_start(GuestRun *run)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(board_start(run->board, &error));
+    g_assert_no_error(error);
+}
+
+void
+guest_run_wait(GuestRun *run, guint n)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)WAIT_SECONDS * G_USEC_PER_SEC;
+    gboolean in_time = TRUE;
+
+    g_mutex_lock(&run->lock);
+    while (run->done < n && !run->panicked && !run->stopping && in_time)
+        in_time = g_cond_wait_until(&run->changed, &run->lock, deadline);
+    g_mutex_unlock(&run->lock);
+    g_assert_true(in_time);
+}
+
+struct abi_mailbox
+guest_run_mailbox(GuestRun *run)
+{
+    struct abi_mailbox mailbox;
+
+    g_assert_true(guest_ram_load(board_ram(run->board), ABI_MAILBOX_GPA, &mailbox, sizeof mailbox));
+    return mailbox;
+}
+
+struct abi_vcpu
+guest_run_progress(GuestRun *run, guint vcpu)
+{
+    struct abi_vcpu progress;
+
+    g_assert_true(guest_ram_load(board_ram(run->board), ABI_VCPU_GPA(vcpu), &progress, sizeof progress));
+    return progress;
+}
+
+/* A hot page is written several times a pass, so its offsets may repeat: the last write to an address wins. */
+guint64
+guest_run_check_pass(GuestRun *run, guint64 pass)
+{
+    struct abi_mailbox mailbox = guest_run_mailbox(run);
+    g_autoptr(GHashTable) later = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    guint64 checked = 0;
+
+    for (guint vcpu = 0; vcpu < mailbox.workload.vcpus; vcpu++) {
+        for (guint64 i = abi_vcpu_writes(&mailbox.workload, vcpu); i-- > 0; checked++) {
+            struct abi_write write = abi_write_at(&mailbox.workload, vcpu, pass, i);
+            guint64 gpa = abi_arena_gpa(&mailbox.arena, write.page) + write.offset, value;
+            if (mailbox.workload.pattern == ABI_HOTSPOT && !g_hash_table_add(later, g_memdup2(&gpa, sizeof gpa)))
+                continue;
+            g_assert_true(guest_ram_load(board_ram(run->board), gpa, &value, sizeof value));
+            /* of a hot address that two vCPUs store to, either may have been last */
+            if (mailbox.workload.pattern == ABI_HOTSPOT && mailbox.workload.vcpus > 1)
+                g_assert_cmpuint(value >> 32, ==, pass + 1);
+            else
+                g_assert_cmphex(value, ==, write.value);
+        }
+    }
+    return checked;
+}

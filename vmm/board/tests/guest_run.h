@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For the board's tests: a board with the embedded guest and a doorbell that lets a pass begin when every vCPU has asked for
+ * it, and holds the end.
+ */
+#pragma once
+
+#include <board/board.h>
+#include <guest-tests/abi.h>
+#include <machine/vcpu.h>
+
+typedef struct {
+    Board *board;
+    GMutex lock;
+    GCond changed;
+    guint n_vcpus;
+    guint ready; /* doorbells READY */
+    guint done;  /* vCPUs held at DONE */
+    gboolean panicked;
+    gboolean stopping;
+    GString *serial;
+} GuestRun;
+
+/** guest_run_new: @config's console and command line are replaced. Aborts the test on any error. */
+GuestRun *guest_run_new(BoardConfig config, const char *command_line);
+void guest_run_free(GuestRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(GuestRun, guest_run_free)
+
+void guest_run_start(GuestRun *run);
+/** guest_run_wait: until @n vCPUs are done, or one panicked, or the machine crashed; aborts the test after a minute. */
+void guest_run_wait(GuestRun *run, guint n);
+
+struct abi_mailbox guest_run_mailbox(GuestRun *run);
+struct abi_vcpu guest_run_progress(GuestRun *run, guint vcpu);
+/**
+ * guest_run_check_pass: every page of @pass holds that pass's value; for patterns that store them. Returns the writes checked.
+ */
+guint64 guest_run_check_pass(GuestRun *run, guint64 pass);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* What machine.c, run.c, vcpu.c and gate.c share. Everything below `lock` is guarded by it, unless it says otherwise. */
+#pragma once
+
+#include <linux/kvm.h>
+#include <machine/gate.h>
+#include <machine/machine.h>
+
+typedef enum {
+    VCPU_STANDING, /* at the gate, parked, or its thread has ended */
+    VCPU_IN_GUEST, /* about to call KVM_RUN, or in it */
+    VCPU_HANDLING, /* between KVM_RUN's return and the gate */
+} VcpuState;
+
+/**
+ * Vcpu:
+ * @needs_completion: the last exit was an access that only the next KVM_RUN completes; the thread's own
+ * @halted: HLT without an interrupt controller: nothing will wake it; the thread's own
+ * @exits: atomic
+ * @left_generation: machine->kick_generation when it last left the guest
+ */
+typedef struct {
+    Machine *machine;
+    guint index;
+    int fd;
+    struct kvm_run *run;
+    GThread *thread;
+    gboolean needs_completion;
+    gboolean halted;
+    guint64 exits;
+    pid_t tid;
+    VcpuState state;
+    gboolean exit_requested;
+    guint64 left_generation;
+} Vcpu;
+
+typedef struct {
+    MachinePauseFunc pause;
+    MachineResumeFunc resume;
+    gpointer user;
+} Pausable;
+
+typedef struct {
+    MachineHookFunc hook;
+    gpointer user;
+} StopHook;
+
+struct Machine {
+    /* set once by machine_new(), or before the start */
+    GuestRam *ram;
+    Bus *bus;
+    int kvm_fd;
+    int vm_fd;
+    gsize run_size;
+    guint n_vcpus;
+    Vcpu *vcpus;
+    guint32 dirty_ring_bytes;
+    gint64 pause_timeout_us;
+    gpointer affinity; /* cpu_set_t that the process had */
+    gsize affinity_size;
+    GArray *pausables;
+    GArray *stop_hooks;
+    GPtrArray *gates;
+    MachineRingFullFunc ring_full;
+    gpointer ring_full_user;
+
+    GMutex pause_lock; /* one pause or resume at a time; taken before `lock` */
+    GMutex lock;
+    GCond changed; /* anything below, or a vCPU's state */
+    MachineState state;
+    gboolean ending; /* crashed or stopping: vCPU threads end at the gate */
+    gboolean hooks_run;
+    char *crash_reason; /* set once */
+    guint pauses;
+    guint64 kick_generation;
+};
+
+/* --- vcpu.c --- */
+
+gboolean vcpu_create(Machine *machine, guint index, GError **error);
+void vcpu_destroy(Vcpu *vcpu);
+
+/* --- run.c: the vCPU's thread --- */
+
+gpointer vcpu_thread(gpointer user);
+/** vcpu_install_signal: the signal that makes KVM_RUN return; once a process. */
+void vcpu_install_signal(void);
+/** vcpu_request_exit: with the machine's lock held. */
+void vcpu_request_exit(Vcpu *vcpu);
+/** vcpu_handle_exit: what KVM_RUN came back with; @result and @error_number are its own. exits.c */
+void vcpu_handle_exit(Vcpu *vcpu, int result, int error_number);
+
+/* --- gate.c --- */
+
+void machine_gate_destroy(gpointer user);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU outside its thread: creation, CPUID, registers, clock, placement. System calls: ioctl, mmap, munmap, close,
+ * sched_setaffinity.
+ */
+#include <asm/kvm_para.h>
+#include <errno.h>
+#include <machine/error.h>
+#include <machine/private.h>
+#include <machine/vcpu.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CPUID_ENTRIES 256
+#define TOPOLOGY_LEVEL_THREAD 1
+#define TOPOLOGY_LEVEL_CORE 2
+
+/* Extended topology, leaves 0xb and 0x1f: one thread a core, all cores in one package. */
+static void
+set_topology(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus)
+{
+    guint32 level = entry->index;
+
+    entry->edx = apic_id;
+    entry->eax = level == 1 ? g_bit_storage(n_vcpus - 1) : 0;
+    entry->ebx = level == 0 ? 1 : level == 1 ? n_vcpus : 0;
+    entry->ecx = level | (level == 0 ? TOPOLOGY_LEVEL_THREAD : level == 1 ? TOPOLOGY_LEVEL_CORE : 0) << 8;
+    if (level == 1 && n_vcpus == 1)
+        entry->eax = 0;
+}
+
+static void
+adapt_cpuid(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus)
+{
+    switch (entry->function) {
+    case 1:
+        entry->ebx = (entry->ebx & 0x0000ffff) | MIN(n_vcpus, 255) << 16 | (apic_id & 0xff) << 24;
+        entry->ecx |= 1u << 31; /* a hypervisor is there */
+        if (n_vcpus > 1)
+            entry->edx |= 1u << 28;
+        break;
+    case 0xb:
+    case 0x1f:
+        set_topology(entry, apic_id, n_vcpus);
+        break;
+    case 0x8000001e:
+        entry->eax = apic_id;
+        break;
+    default:
+        break;
+    }
+}
+
+static gboolean
+set_cpuid(const Machine *machine, const Vcpu *vcpu, GError **error)
+{
+    g_autofree struct kvm_cpuid2 *cpuid = g_malloc0(sizeof *cpuid + CPUID_ENTRIES * sizeof cpuid->entries[0]);
+
+    cpuid->nent = CPUID_ENTRIES;
+    if (ioctl(machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
+        machine_set_errno_error(error, "KVM_GET_SUPPORTED_CPUID");
+        return FALSE;
+    }
+    for (guint32 i = 0; i < cpuid->nent; i++)
+        adapt_cpuid(&cpuid->entries[i], vcpu->index, machine->n_vcpus);
+    if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0) {
+        machine_set_errno_error(error, "KVM_SET_CPUID2");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vcpu_create(Machine *machine, guint index, GError **error)
+{
+    Vcpu *vcpu = &machine->vcpus[index];
+
+    vcpu->machine = machine;
+    vcpu->index = index;
+    vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
+    if (vcpu->fd < 0) {
+        machine_set_errno_error(error, "KVM_CREATE_VCPU");
+        return FALSE;
+    }
+    void *run = mmap(NULL, machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (run == MAP_FAILED) {
+        machine_set_errno_error(error, "mapping a vCPU's shared page");
+        return FALSE;
+    }
+    vcpu->run = run;
+    if (!set_cpuid(machine, vcpu, error))
+        return FALSE;
+
+    g_autofree char *name = g_strdup_printf("vcpu-%u", index);
+    vcpu->thread = g_thread_try_new(name, vcpu_thread, vcpu, error);
+    if (!vcpu->thread)
+        return FALSE;
+    g_mutex_lock(&machine->lock);
+    while (!vcpu->tid)
+        g_cond_wait(&machine->changed, &machine->lock);
+    g_mutex_unlock(&machine->lock);
+    return TRUE;
+}
+
+void
+vcpu_destroy(Vcpu *vcpu)
+{
+    if (vcpu->run)
+        munmap(vcpu->run, vcpu->machine->run_size);
+    if (vcpu->machine && vcpu->fd >= 0)
+        close(vcpu->fd);
+}
+
+int
+vcpu_fd(Machine *machine, guint vcpu)
+{
+    g_return_val_if_fail(vcpu < machine->n_vcpus, -1);
+    return machine->vcpus[vcpu].fd;
+}
+
+pid_t
+vcpu_tid(Machine *machine, guint vcpu)
+{
+    g_return_val_if_fail(vcpu < machine->n_vcpus, 0);
+    return machine->vcpus[vcpu].tid;
+}
+
+guint64
+vcpu_exits(Machine *machine, guint vcpu)
+{
+    g_return_val_if_fail(vcpu < machine->n_vcpus, 0);
+    return __atomic_load_n(&machine->vcpus[vcpu].exits, __ATOMIC_RELAXED);
+}
+
+gboolean
+vcpu_pin(Machine *machine, guint vcpu, int cpu, GError **error)
+{
+    g_autofree cpu_set_t *set = g_memdup2(machine->affinity, machine->affinity_size);
+
+    if (cpu >= 0) {
+        CPU_ZERO_S(machine->affinity_size, set);
+        CPU_SET_S((gsize)cpu, machine->affinity_size, set);
+    }
+    if (sched_setaffinity(machine->vcpus[vcpu].tid, machine->affinity_size, set) == 0)
+        return TRUE;
+    g_set_error(error, MACHINE_ERROR, errno == EINVAL ? MACHINE_ERROR_INVALID : MACHINE_ERROR_FAILED,
+                "cannot pin vCPU %u to CPU %d: %s", vcpu, cpu,
+                errno == EINVAL ? "there is no such CPU, or this process may not use it" : g_strerror(errno));
+    return FALSE;
+}
+
+gboolean
+vcpu_get_regs(Machine *machine, guint vcpu, struct kvm_regs *regs, struct kvm_sregs *sregs, GError **error)
+{
+    int fd = vcpu_fd(machine, vcpu);
+
+    if ((regs && ioctl(fd, KVM_GET_REGS, regs) < 0) || (sregs && ioctl(fd, KVM_GET_SREGS, sregs) < 0)) {
+        machine_set_errno_error(error, "reading a vCPU's registers");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vcpu_set_regs(Machine *machine, guint vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, GError **error)
+{
+    int fd = vcpu_fd(machine, vcpu);
+
+    if ((sregs && ioctl(fd, KVM_SET_SREGS, sregs) < 0) || (regs && ioctl(fd, KVM_SET_REGS, regs) < 0)) {
+        machine_set_errno_error(error, "setting a vCPU's registers");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vcpu_enable_kvmclock(Machine *machine, guint vcpu, guint64 gpa, GError **error)
+{
+    g_autofree struct kvm_msrs *msrs = g_malloc0(sizeof *msrs + sizeof msrs->entries[0]);
+
+    msrs->nmsrs = 1;
+    msrs->entries[0] = (struct kvm_msr_entry){.index = MSR_KVM_SYSTEM_TIME_NEW, .data = gpa | 1};
+    int set = ioctl(vcpu_fd(machine, vcpu), KVM_SET_MSRS, msrs);
+
+    if (set == 1)
+        return TRUE;
+    if (set == 0)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_UNSUPPORTED,
+                    "this KVM has no kvmclock: it refuses MSR_KVM_SYSTEM_TIME_NEW");
+    else
+        machine_set_errno_error(error, "enabling kvmclock");
+    return FALSE;
+}
+
+gboolean
+vcpu_touch_kvmclock(Machine *machine, guint vcpu, GError **error)
+{
+    if (ioctl(vcpu_fd(machine, vcpu), KVM_KVMCLOCK_CTRL, 0) == 0)
+        return TRUE;
+    machine_set_errno_error(error, "KVM_KVMCLOCK_CTRL");
+    return FALSE;
+}
