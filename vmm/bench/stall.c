@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Percentiles of the log-linear histogram that the guest keeps. */
+#include "bench/stall.h"
+
+#include <x86intrin.h>
+
+void
+stall_add(struct abi_histogram *sum, const struct abi_histogram *more)
+{
+    for (guint i = 0; i < ABI_HISTOGRAM_BUCKETS; i++)
+        sum->count[i] += more->count[i];
+    sum->total_cycles += more->total_cycles;
+    sum->max_cycles = MAX(sum->max_cycles, more->max_cycles);
+}
+
+void
+stall_read(const GuestRam *ram, guint vcpus, struct abi_histogram *sum)
+{
+    for (guint vcpu = 0; vcpu < vcpus; vcpu++) {
+        struct abi_histogram histogram;
+
+        if (guest_ram_load(ram, ABI_HISTOGRAM_GPA(vcpu), &histogram, sizeof histogram))
+            stall_add(sum, &histogram);
+    }
+}
+
+static guint64
+total_count(const struct abi_histogram *histogram)
+{
+    guint64 total = 0;
+
+    for (guint i = 0; i < ABI_HISTOGRAM_BUCKETS; i++)
+        total += histogram->count[i];
+    return total;
+}
+
+double
+stall_percentile(const struct abi_histogram *histogram, double share, double ns_per_cycle)
+{
+    double rank = share * (double)total_count(histogram), seen = 0;
+
+    for (guint i = 0; i + 1 < ABI_HISTOGRAM_BUCKETS; i++) {
+        seen += (double)histogram->count[i];
+        if (histogram->count[i] && seen >= rank)
+            return MIN((double)(abi_histogram_floor(i) + abi_histogram_floor(i + 1)) / 2, (double)histogram->max_cycles) * ns_per_cycle;
+    }
+    return (double)histogram->max_cycles * ns_per_cycle;
+}
+
+void
+stall_result(const struct abi_histogram *histogram, double ns_per_cycle, StallResult *result)
+{
+    result->count = total_count(histogram);
+    result->p50 = stall_percentile(histogram, 0.5, ns_per_cycle);
+    result->p99 = stall_percentile(histogram, 0.99, ns_per_cycle);
+    result->p999 = stall_percentile(histogram, 0.999, ns_per_cycle);
+    result->max = (double)histogram->max_cycles * ns_per_cycle;
+}
+
+double
+tsc_ns_per_cycle(void)
+{
+    gint64 start = g_get_monotonic_time();
+    guint64 cycles = __rdtsc();
+
+    g_usleep(20000);
+    cycles = __rdtsc() - cycles;
+    return (double)(g_get_monotonic_time() - start) * 1000.0 / (double)cycles;
+}
