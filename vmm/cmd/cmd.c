@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* What the subcommands share. */
+#include "cmd/cmd.h"
+
+#include <dirtylog/dirtylog.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/revision.h"
+#include "machine/error.h"
+
+G_DEFINE_QUARK(cmd-error, cmd_error)
+
+/* --- errors --- */
+
+static int
+status_of(const GError *error)
+{
+    if (error->domain == G_OPTION_ERROR || error->domain == CMD_ERROR)
+        return EXIT_USAGE;
+    /* MACHINE_ERROR's codes are DL_ERROR's */
+    if (error->domain == DL_ERROR || error->domain == MACHINE_ERROR) {
+        switch (error->code) {
+        case DL_ERROR_UNSUPPORTED:
+        case DL_ERROR_PERMISSION:
+        case DL_ERROR_RESOURCE:
+            return EXIT_UNAVAILABLE;
+        default:
+            return EXIT_FAILED;
+        }
+    }
+    return EXIT_FAILED;
+}
+
+int
+cmd_fail(const GError *error)
+{
+    g_autofree char *message = g_strdup(error->message);
+
+    g_strdelimit(message, "\r\n", ' ');
+    g_printerr("dirtylab: %s\n", message);
+    return status_of(error);
+}
+
+/* --- the command line --- */
+
+gboolean
+cmd_parse(const Subcommand *command, const GOptionEntry *entries, int argc, char **argv, GError **error)
+{
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_autofree char *description = g_strdup_printf("Example:\n  %s\n", command->example);
+    g_autofree char **arguments = g_memdup2(argv, ((gsize)argc + 1) * sizeof *argv);
+    gboolean help = FALSE;
+    const GOptionEntry help_entry[] = {{"help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help", NULL}, {0}};
+
+    g_option_context_set_summary(context, command->summary);
+    g_option_context_set_description(context, description);
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_main_entries(context, help_entry, NULL);
+    if (!g_option_context_parse(context, &argc, &arguments, error))
+        return FALSE;
+    if (help) {
+        g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
+        g_print("%s", text);
+        return FALSE;
+    }
+    if (argc > 1) {
+        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s takes no argument \"%s\": see dirtylab %s --help", command->name, arguments[1],
+                    command->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+cmd_parse_size(const char *option, const char *text, guint64 *bytes, GError **error)
+{
+    static const char units[] = "KMGT";
+    char *end = NULL;
+    guint64 number = 0;
+    const char *unit = NULL;
+
+    errno = 0;
+    if (g_ascii_isdigit(*text))
+        number = g_ascii_strtoull(text, &end, 10);
+    if (number && !errno && *end && end[1] == '\0')
+        unit = strchr(units, g_ascii_toupper(*end));
+    guint shift = unit ? 10 * (guint)(unit - units + 1) : 0;
+    if (!number || errno || (*end && !unit) || number > (guint64)G_MAXINT64 >> shift) {
+        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s: \"%s\" is no size: give a number of bytes above 0, with K, M, G or T if you like",
+                    option, text);
+        return FALSE;
+    }
+    *bytes = number << shift;
+    return TRUE;
+}
+
+gboolean
+cmd_parse_count(const char *option, const char *text, guint64 low, guint64 high, guint64 *count, GError **error)
+{
+    if (g_ascii_string_to_unsigned(text, 10, low, high, count, NULL))
+        return TRUE;
+    g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE,
+                "%s: \"%s\" is no whole number from %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT, option, text, low, high);
+    return FALSE;
+}
+
+gboolean
+cmd_parse_list(const char *option, const char *text, CmdLookup lookup, const char *known, gboolean *all, GArray *values, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(text, ",", 64);
+
+    *all = g_str_equal(text, "all");
+    for (guint i = 0; !*all && names[i]; i++) {
+        guint value = 0;
+        gboolean seen = FALSE;
+
+        if (!lookup(names[i], &value)) {
+            g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s: \"%s\" is unknown: give all, or some of %s", option, names[i], known);
+            return FALSE;
+        }
+        for (guint j = 0; j < values->len; j++)
+            seen = seen || g_array_index(values, guint, j) == value;
+        if (!seen)
+            g_array_append_val(values, value);
+    }
+    if (*all || values->len)
+        return TRUE;
+    g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s: the list is empty: give all, or some of %s", option, known);
+    return FALSE;
+}
+
+gboolean
+cmd_lookup_tracker(const char *name, guint *value)
+{
+    for (*value = 0; *value < dl_n_trackers(); (*value)++) {
+        if (g_str_equal(name, dl_tracker_facts(*value)->name))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
+cmd_lookup_ram(const char *name, guint *value)
+{
+    DlRamKind kind;
+
+    if (!dl_ram_kind_from_name(name, &kind, NULL))
+        return FALSE;
+    *value = kind;
+    return TRUE;
+}
+
+char *
+cmd_known_trackers(void)
+{
+    GString *names = g_string_new(NULL);
+
+    for (guint i = 0; i < dl_n_trackers(); i++)
+        g_string_append_printf(names, "%s%s", i ? "," : "", dl_tracker_facts(i)->name);
+    return g_string_free(names, FALSE);
+}
+
+char *
+cmd_known_rams(void)
+{
+    GString *names = g_string_new(NULL);
+
+    for (guint i = 0; i < DL_N_RAM_KINDS; i++)
+        g_string_append_printf(names, "%s%s", i ? "," : "", dl_ram_kind_name((DlRamKind)i));
+    return g_string_free(names, FALSE);
+}
+
+/* --- output --- */
+
+/* As the kernel has it, with spaces for the NULs between arguments. */
+char *
+cmd_command_line(void)
+{
+    char *text = NULL;
+    gsize length = 0;
+
+    if (!g_file_get_contents("/proc/self/cmdline", &text, &length, NULL))
+        return g_strdup("dirtylab");
+    for (gsize i = 0; i + 1 < length; i++)
+        if (!text[i])
+            text[i] = ' ';
+    return text;
+}
+
+DocumentInfo *
+cmd_document_info(guint64 seed)
+{
+    DocumentInfo *info = document_info_new();
+    g_auto(DlHostFacts) facts = {0};
+
+    dl_host_facts(&facts);
+    info->host = (HostInfo){g_strdup(facts.kernel), g_strdup(facts.kvm), g_strdup(facts.mmu),
+                            g_strdup(facts.cpu),    facts.cores,         facts.memory_bytes};
+    info->version = g_strdup(DIRTYLAB_VERSION);
+    info->revision = g_strdup(DIRTYLAB_REVISION);
+    info->command = cmd_command_line();
+    info->seed = seed;
+    info->complete = TRUE;
+    document_info_start(info);
+    return info;
+}
+
+guint
+cmd_columns(void)
+{
+    struct winsize size;
+
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+        return size.ws_col;
+    return 80;
+}
+
+gboolean
+cmd_check_output(const char *path, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    struct stat file;
+    int problem = 0;
+
+    if (g_str_equal(path, "-"))
+        return TRUE;
+    if (stat(path, &file) == 0) {
+        if (S_ISDIR(file.st_mode))
+            problem = EISDIR;
+        else if (access(path, W_OK))
+            problem = errno;
+    } else if (access(folder, W_OK | X_OK)) {
+        problem = errno;
+    }
+    if (!problem)
+        return TRUE;
+    g_set_error(error, RESULTS_ERROR, RESULTS_ERROR_IO, "%s cannot be written: %s; nothing was measured", path, g_strerror(problem));
+    return FALSE;
+}
+
+/* --- interruption --- */
+
+static volatile gint caught_signal; /* a handler can reach nothing but a global */
+
+static void
+catch_signal(int number)
+{
+    caught_signal = number;
+}
+
+const volatile gint *
+cmd_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return &caught_signal;
+}
+
+int
+cmd_signal_status(void)
+{
+    return caught_signal ? 128 + caught_signal : 0;
+}

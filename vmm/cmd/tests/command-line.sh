@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The command line's contract: bad input and a host that lacks something end in one clear line and the right status, and leave nothing behind.
+#   command-line.sh DIRTYLAB NO_PAGEMAP_SCAN.SO
+set -uo pipefail
+
+dirtylab=$1
+shim=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0
+
+result() { # ok|not ok, name, what was seen
+    number=$((number + 1))
+    echo "$1 $number - $2"
+    if [ "$1" = "not ok" ]; then
+        sed 's/^/# /' <<<"$3"
+    fi
+}
+
+skip() { # name, reason
+    number=$((number + 1))
+    echo "ok $number - $1 # SKIP $2"
+}
+
+# Runs a command; its status, and an error line that matches, must be as said; and that line must be the only one.
+expect() { # name, status, pattern of the error line, command…
+    local name=$1 status=$2 pattern=$3 got
+    shift 3
+    timeout 120 "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ $got -eq "$status" ] && [ "$(wc -l <"$work/err")" -eq 1 ] && grep -qE "^dirtylab: .*$pattern" "$work/err"; then
+        result ok "$name" ""
+    else
+        result "not ok" "$name" "status $got, not $status; errors:
+$(cat "$work/err")"
+    fi
+}
+
+free_hugepages() { cat /sys/kernel/mm/hugepages/hugepages-*/free_hugepages 2>/dev/null | tr '\n' ' '; }
+small=(bench --memory 16M --passes 1 --runs 1 --warmup 0)
+before=$(free_hugepages)
+
+expect "an unknown subcommand is refused" 2 'subcommand' "$dirtylab" frobnicate
+expect "an unknown option is refused" 2 'frobnicate' "$dirtylab" bench --frobnicate
+expect "an unknown tracker is refused, and the known ones are listed" 2 'kvm-bitmpa.*kvm-bitmap' "$dirtylab" bench --tracker kvm-bitmpa
+expect "an unknown RAM kind is refused, and the known ones are listed" 2 'hugetlb-4K.*hugetlb-2M' "$dirtylab" bench --ram hugetlb-4K
+expect "an unknown writer is refused" 2 'gremlin' "$dirtylab" bench --writer gremlin
+expect "an unknown pattern is refused" 2 'zigzag' "$dirtylab" bench --pattern zigzag
+expect "an unknown format is refused" 2 'xml' "$dirtylab" bench --format xml
+expect "an empty list is refused" 2 'empty' "$dirtylab" bench --tracker ''
+expect "a memory of 0 is refused" 2 'memory' "$dirtylab" bench --memory 0
+expect "a memory that is no multiple of a page is refused" 2 'multiple' "$dirtylab" bench --memory 268435457
+expect "a memory that overflows is refused" 2 'memory' "$dirtylab" bench --memory 99999999999T
+expect "a memory with junk behind it is refused" 2 'memory' "$dirtylab" bench --memory 256MB
+expect "no vCPU is refused" 2 'vcpus' "$dirtylab" bench --vcpus 0
+expect "no pass is refused" 2 'passes' "$dirtylab" bench --passes 0
+expect "more pages than the arena has are refused" 2 'pages' "$dirtylab" bench --pages 99999999999
+expect "a handler on a CPU that is not there is refused" 2 'uffd-handler' "$dirtylab" bench --uffd-handler 4000
+expect "an argument that nobody asked for is refused" 2 'takes no argument' "$dirtylab" bench here
+expect "a file in a folder that is not there is refused before anything is measured" 1 'cannot be written' "$dirtylab" bench --json /nowhere/x.json
+
+if [ -e /dev/kvm ]; then
+    expect "memory larger than the host's is said so" 3 'memory|RAM' "$dirtylab" bench --tracker none --memory 64T
+    expect "more vCPUs than KVM has are said so, with KVM's number" 3 'vCPUs' "$dirtylab" bench --tracker none --vcpus 100000
+    pool=$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages)
+    expect "a hugetlb pool too small is said so, with the command that mends it" 3 'echo [0-9]+ > /sys/kernel/mm/hugepages' \
+        "$dirtylab" "${small[@]}" --tracker none --ram hugetlb-2M --memory $(((pool + 1) * 2))M
+    if [ "$("$dirtylab" probe --json - | grep -A2 '"soft-dirty"' | grep -c '"supported" : true')" -eq 0 ]; then
+        expect "a tracker that this kernel lacks is refused by name" 3 'soft-dirty' "$dirtylab" "${small[@]}" --tracker soft-dirty
+    else
+        skip "a tracker that this kernel lacks is refused by name" "this kernel has them all"
+    fi
+    expect "a kernel without PAGEMAP_SCAN is said so" 3 'PAGEMAP_SCAN' env LD_PRELOAD="$shim" ASAN_OPTIONS=verify_asan_link_order=0 \
+        "$dirtylab" "${small[@]}" --tracker pagemap-scan
+
+    # a /dev of our own: without kvm, with a kvm that only root may open, with one that anybody may
+    own_dev='mount -t tmpfs none /dev && mknod /dev/null c 1 3 && mknod /dev/urandom c 1 9 && chmod 666 /dev/null /dev/urandom && '
+    chmod 755 "$work"
+    as_nobody='exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"'
+    expect "no /dev/kvm is said so" 3 '/dev/kvm' unshare -m bash -c "$own_dev"'exec "$@"' - "$dirtylab" "${small[@]}" --tracker none
+    cp "$dirtylab" "$work/dirtylab" && chmod 755 "$work/dirtylab"
+    expect "no permission on /dev/kvm is said so" 3 '/dev/kvm.*[Pp]ermission|[Pp]ermission.*/dev/kvm' \
+        unshare -m bash -c "$own_dev"'mknod -m 600 /dev/kvm c 10 232 && '"$as_nobody" - "$work/dirtylab" "${small[@]}" --tracker none
+    if [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 0 ]; then
+        expect "no permission for userfaultfd is said so, with what would give it" 3 'userfaultfd' \
+            unshare -m bash -c "$own_dev"'mknod -m 666 /dev/kvm c 10 232 && '"$as_nobody" - "$work/dirtylab" "${small[@]}" --tracker uffd-wp
+    else
+        skip "no permission for userfaultfd is said so, with what would give it" "vm.unprivileged_userfaultfd is 1 here"
+    fi
+
+    timeout 120 "$dirtylab" "${small[@]}" --tracker kvm-bitmap --json /dev/full >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    if [ $status -eq 1 ] && grep -q 'kvm-bitmap' "$work/out" && grep -q '^dirtylab: .*No space left' "$work/err"; then
+        result ok "a full disk under --json costs the file, not the table" ""
+    else
+        result "not ok" "a full disk under --json costs the file, not the table" "status $status: $(cat "$work/out" "$work/err")"
+    fi
+
+    for signal in INT:130 TERM:143; do
+        timeout --preserve-status -s "${signal%:*}" 3 "$dirtylab" bench --tracker kvm-bitmap --runs 1000 --memory 64M --json "$work/cut.json" \
+            >"$work/out" 2>"$work/err" </dev/null
+        status=$?
+        if [ $status -eq "${signal#*:}" ] && grep -q '"complete" : false' "$work/cut.json" && grep -q '"interrupted"' "$work/cut.json" &&
+            grep -q 'kvm-bitmap' "$work/out"; then
+            result ok "SIG${signal%:*} in the middle writes what was measured, marked incomplete, and ends with ${signal#*:}" ""
+        else
+            result "not ok" "SIG${signal%:*} in the middle writes what was measured" "status $status: $(cat "$work/out" "$work/err")"
+        fi
+    done
+
+    for format in json csv md; do
+        if timeout 120 "$dirtylab" "${small[@]}" --tracker kvm-bitmap --format $format >"$work/out" 2>"$work/err" </dev/null &&
+            grep -q 'kvm-bitmap' "$work/out"; then
+            result ok "--format $format prints the results so" ""
+        else
+            result "not ok" "--format $format prints the results so" "$(cat "$work/out" "$work/err")"
+        fi
+    done
+    if timeout 120 "$dirtylab" bench --tracker all --ram all --list >"$work/out" 2>&1 && grep -qE 'skipped' "$work/out"; then
+        result ok "--list names the cases and what is skipped, and runs nothing" ""
+    else
+        result "not ok" "--list names the cases and what is skipped" "$(cat "$work/out")"
+    fi
+    if [ "$(free_hugepages)" = "$before" ] && ! pgrep -x dirtylab >/dev/null; then
+        result ok "nothing of all this is left behind" ""
+    else
+        result "not ok" "nothing of all this is left behind" "hugepages $before, now $(free_hugepages); $(pgrep -a dirtylab)"
+    fi
+else
+    skip "what needs KVM" "there is no /dev/kvm"
+fi
+echo "1..$number"
