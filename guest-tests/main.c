@@ -50,6 +50,7 @@ _Static_assert(GUEST_RING0_LIST_GPA + ABI_PAGE_SIZE * ABI_MAX_VCPUS <= ABI_STACK
 static struct guest_options options;
 static struct abi_arena arena;
 static volatile uint32_t workload_ready;
+static uint32_t others_finished; /* processors but the first that have done and told their last pass */
 
 /* gcc makes calls of these whatever it is told */
 void *memset(void *to, int value, __SIZE_TYPE__ size);
@@ -180,18 +181,16 @@ set_up(const struct start_info *info)
         console_line((const struct console_item[]){{"ready", 0, 0}}, 1);
 }
 
-/* vCPU 0 tells the end of all: the others' last pass is over when their counters say so. */
+/* vCPU 0 tells the end of all. */
 static void
 tell_done(void)
 {
     uint64_t writes = 0;
 
-    for (uint32_t vcpu = 0; vcpu < options.workload.vcpus; vcpu++) {
-        volatile struct abi_vcpu *progress = (volatile struct abi_vcpu *)(uintptr_t)ABI_VCPU_GPA(vcpu);
-        while (progress->passes != options.workload.passes)
-            spin_hint();
-        writes += progress->position;
-    }
+    while (__atomic_load_n(&others_finished, __ATOMIC_ACQUIRE) != options.workload.vcpus - 1)
+        spin_hint();
+    for (uint32_t vcpu = 0; vcpu < options.workload.vcpus; vcpu++)
+        writes += ((volatile struct abi_vcpu *)(uintptr_t)ABI_VCPU_GPA(vcpu))->position;
     if (!options.quiet)
         console_line((const struct console_item[]){{"done, writes", writes, 1}}, 1);
 }
@@ -208,7 +207,9 @@ guest_main(uint32_t vcpu, uint32_t start_info_gpa)
         workload_ready = 1;
     }
     run_passes(&options, &arena, vcpu);
-    if (!vcpu)
+    if (vcpu)
+        __atomic_fetch_add(&others_finished, 1, __ATOMIC_RELEASE);
+    else
         tell_done();
     doorbell(ABI_DOORBELL_DONE);
     if (!vcpu)

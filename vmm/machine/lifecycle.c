@@ -118,13 +118,26 @@ machine_resume(Machine *machine)
     g_mutex_unlock(&machine->pause_lock);
 }
 
+/* With the lock held: who is outside has left already, and may be inside again, unasked, before the others have. */
+static guint64
+begin_kick(Machine *machine)
+{
+    guint64 generation = ++machine->kick_generation;
+
+    for (guint i = 0; i < machine->n_vcpus; i++) {
+        if (machine->vcpus[i].state != VCPU_IN_GUEST)
+            machine->vcpus[i].left_generation = generation;
+    }
+    request_all_exits(machine);
+    return generation;
+}
+
 /* With the lock held. */
 static gboolean
 all_left_since(const Machine *machine, guint64 generation)
 {
     for (guint i = 0; i < machine->n_vcpus; i++) {
-        const Vcpu *vcpu = &machine->vcpus[i];
-        if (vcpu->state == VCPU_IN_GUEST && vcpu->left_generation < generation)
+        if (machine->vcpus[i].left_generation < generation)
             return FALSE;
     }
     return TRUE;
@@ -134,8 +147,7 @@ void
 machine_kick(Machine *machine)
 {
     g_mutex_lock(&machine->lock);
-    guint64 generation = ++machine->kick_generation;
-    request_all_exits(machine);
+    guint64 generation = begin_kick(machine);
     while (!all_left_since(machine, generation))
         g_cond_wait(&machine->changed, &machine->lock);
     g_mutex_unlock(&machine->lock);

@@ -17,7 +17,7 @@ typedef enum {
  * @needs_completion: the last exit was an access that only the next KVM_RUN completes; the thread's own
  * @halted: HLT without an interrupt controller: nothing will wake it; the thread's own
  * @exits: atomic
- * @left_generation: machine->kick_generation when it last left the guest
+ * @left_generation: the latest machine->kick_generation at which it was outside the guest
  */
 typedef struct {
     Machine *machine;

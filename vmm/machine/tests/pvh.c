@@ -127,6 +127,18 @@ note_huge_description(guint8 *image)
     ((Elf64_Nhdr *)(gpointer)(image + header_of_type(image, PT_NOTE)->p_offset))->n_descsz = G_MAXUINT32;
 }
 
+/* The note's header is the file's end: its name would lie beyond. */
+static void
+note_at_the_files_end(guint8 *image)
+{
+    Elf64_Phdr *segment = header_of_type(image, PT_NOTE);
+    gsize end = embedded_guest_size() - sizeof(Elf64_Nhdr);
+
+    memmove(image + end, image + segment->p_offset, sizeof(Elf64_Nhdr));
+    segment->p_offset = end;
+    segment->p_filesz = sizeof(Elf64_Nhdr);
+}
+
 static void
 note_of_another_kind(guint8 *image)
 {
@@ -168,13 +180,21 @@ entry_outside(guint8 *image)
 static void
 test_refuses_hostile(void)
 {
-    static const Damage damages[] = {load_outside_ram,       load_wraps,
-                                     load_beyond_the_file,   load_more_than_memory,
-                                     load_over_start_info,   note_beyond_the_file,
-                                     note_huge_name,         note_huge_description,
-                                     note_of_another_kind,   headers_beyond_the_file,
-                                     headers_without_number, headers_of_another_size,
-                                     another_machine,        entry_outside};
+    static const Damage damages[] = {load_outside_ram,
+                                     load_wraps,
+                                     load_beyond_the_file,
+                                     load_more_than_memory,
+                                     load_over_start_info,
+                                     note_beyond_the_file,
+                                     note_huge_name,
+                                     note_huge_description,
+                                     note_at_the_files_end,
+                                     note_of_another_kind,
+                                     headers_beyond_the_file,
+                                     headers_without_number,
+                                     headers_of_another_size,
+                                     another_machine,
+                                     entry_outside};
     g_autoptr(GuestRam) ram = new_ram(16 * MIB);
     guint32 entry;
 
