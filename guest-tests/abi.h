@@ -19,6 +19,8 @@
 #define ABI_MAILBOX_GPA UINT64_C(0x200000)     /* struct abi_mailbox, one page */
 #define ABI_VCPU_GPA(vcpu) (UINT64_C(0x201000) + UINT64_C(0x2000) * (vcpu)) /* struct abi_vcpu, then struct abi_histogram */
 #define ABI_HISTOGRAM_GPA(vcpu) (ABI_VCPU_GPA(vcpu) + ABI_PAGE_SIZE)
+#define ABI_RING0_LIST_GPA(vcpu) (UINT64_C(0x2a0000) + ABI_PAGE_SIZE * (vcpu)) /* ring=0: the addresses of the stores to come */
+#define ABI_RING0_STACK_GPA UINT64_C(0x1ff000)                                 /* exceptions' frames, all vCPUs': one page */
 #define ABI_STACK_GPA(vcpu) (UINT64_C(0x300000) + ABI_PAGE_SIZE * (vcpu))    /* one page each, grows down from its end */
 #define ABI_KVMCLOCK_GPA(vcpu) (UINT64_C(0x340000) + ABI_PAGE_SIZE * (vcpu)) /* used by the writer `kvm` only */
 #define ABI_PAGE_TABLES_GPA UINT64_C(0x380000) /* PML4, PDPT, page directories: A and D bits set from the start, user-accessible */
@@ -274,4 +276,5 @@ struct abi_vcpu {
 _Static_assert(sizeof(struct abi_mailbox) <= ABI_PAGE_SIZE, "the mailbox is one page");
 _Static_assert(sizeof(struct abi_vcpu) <= ABI_PAGE_SIZE, "a vCPU's progress is one page");
 _Static_assert(sizeof(struct abi_histogram) <= ABI_PAGE_SIZE, "a histogram is one page");
-_Static_assert(ABI_VCPU_GPA(ABI_MAX_VCPUS) <= ABI_STACK_GPA(0), "progress pages end below the stacks");
+_Static_assert(ABI_VCPU_GPA(ABI_MAX_VCPUS) <= ABI_RING0_LIST_GPA(0), "progress pages end below the lists");
+_Static_assert(ABI_RING0_LIST_GPA(ABI_MAX_VCPUS) <= ABI_STACK_GPA(0), "the lists end below the stacks");

@@ -14,9 +14,7 @@
 #define GUEST_IDT_GPA 0x1fe000
 #define GUEST_RING0_STACK_END 0x200000
 
-/* Free pages of abi.h's layout: for ring=0, a page a vCPU with the addresses of the stores to come. */
-#define GUEST_RING0_LIST_GPA 0x2a0000
-#define GUEST_RING0_LIST_ENTRIES 512
+#define GUEST_RING0_LIST_ENTRIES 512 /* a page of addresses */
 
 #define GUEST_PAGE_TABLES_GPA 0x380000
 #define GUEST_PAGE_TABLES_END 0x400000
@@ -89,7 +87,7 @@ _Noreturn void exception_in_ring3(uint64_t rip);
 
 /* start.S */
 extern const char trampoline_start[], trampoline_end[];
-extern const char exception_with_code[], exception_without_code[];
+extern const char exception_with_code[], exception_without_code[], ring0_stores[];
 enum ring0_loop {
     RING0_STORE,
     RING0_SILENT,

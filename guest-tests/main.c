@@ -10,6 +10,8 @@
 #define N_EXCEPTIONS 32
 #define EXCEPTIONS_WITH_CODE 0x60227d00u /* 8, 10 to 14, 17, 21, 29, 30 */
 #define INTERRUPT_GATE 0x8e00
+#define GATE_FOR_RING3 0x6000
+#define BREAKPOINT 3
 
 /* Xen's public ABI, start_info version 1 */
 struct start_info {
@@ -44,8 +46,7 @@ struct idt_gate {
 _Static_assert(ABI_MAILBOX_GPA + __builtin_offsetof(struct abi_mailbox, error) == 0x200008, "start.S's MAILBOX_ERROR");
 _Static_assert(ABI_STACK_GPA(1) == 0x301000, "start.S's first stack");
 _Static_assert(ABI_PAGE_TABLES_GPA == GUEST_PAGE_TABLES_GPA && ABI_ARENA_GPA == GUEST_PAGE_TABLES_END, "the page tables' place");
-_Static_assert(ABI_VCPU_GPA(ABI_MAX_VCPUS) <= GUEST_RING0_LIST_GPA, "the lists of ring=0 lie beyond the progress pages");
-_Static_assert(GUEST_RING0_LIST_GPA + ABI_PAGE_SIZE * ABI_MAX_VCPUS <= ABI_STACK_GPA(0), "and end below the stacks");
+_Static_assert(ABI_RING0_STACK_GPA + ABI_PAGE_SIZE == GUEST_RING0_STACK_END, "the ring-0 stack");
 
 static struct guest_options options;
 static struct abi_arena arena;
@@ -107,17 +108,22 @@ exception_in_ring3(uint64_t rip)
 }
 
 static void
-fill_idt(void)
+set_gate(uint32_t vector, uintptr_t handler, uint16_t flags)
 {
     struct idt_gate *idt = (struct idt_gate *)(uintptr_t)GUEST_IDT_GPA;
 
-    for (uint32_t vector = 0; vector < N_EXCEPTIONS; vector++) {
-        uintptr_t stub = (uintptr_t)(EXCEPTIONS_WITH_CODE >> vector & 1 ? exception_with_code : exception_without_code);
-        idt[vector] = (struct idt_gate){.offset_low = (uint16_t)stub,
-                                        .selector = GUEST_SELECTOR_CODE64,
-                                        .flags = INTERRUPT_GATE,
-                                        .offset_middle = (uint16_t)(stub >> 16)};
-    }
+    idt[vector] = (struct idt_gate){.offset_low = (uint16_t)handler,
+                                    .selector = GUEST_SELECTOR_CODE64,
+                                    .flags = flags,
+                                    .offset_middle = (uint16_t)(handler >> 16)};
+}
+
+static void
+fill_idt(void)
+{
+    for (uint32_t vector = 0; vector < N_EXCEPTIONS; vector++)
+        set_gate(vector, (uintptr_t)(EXCEPTIONS_WITH_CODE >> vector & 1 ? exception_with_code : exception_without_code), INTERRUPT_GATE);
+    set_gate(BREAKPOINT, (uintptr_t)ring0_stores, INTERRUPT_GATE | GATE_FOR_RING3);
 }
 
 /* Page directories after the static ones, accessed and dirty from the start like those. 0: there is no room for that much RAM. */

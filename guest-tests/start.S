@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the PVH entry to ring 3 in as few ring-0 instructions as there can be: on the build machines' KVM ring 0 is emulated, at
- * about a microsecond an instruction and not every instruction (iretq and syscall work there, sysretq from a system call and
- * int do not).
+ * about a microsecond an instruction and not every instruction (iretq works there, int does not).
  *
  * Every table that the CPU needs is static data: page tables with their accessed and dirty bits set, GDT, TSS. The TSS
  * names the stack for exceptions and the ports that ring 3 may use (a bitmap: that KVM forgets the IOPL that iretq loads). All
@@ -15,9 +14,7 @@
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 #define MSR_EFER 0xc0000080
-#define MSR_STAR 0xc0000081
-#define MSR_LSTAR 0xc0000082
-#define EFER_LME_SCE 0x101
+#define EFER_LME 0x100
 #define CR0_PG_ET_PE 0x80000011
 #define CR4_PAE 0x20
 
@@ -46,15 +43,7 @@ pvh_entry:
     movl $CR4_PAE, %eax
     movl %eax, %cr4
     movl $MSR_EFER, %ecx
-    movl $EFER_LME_SCE, %eax
-    xorl %edx, %edx
-    wrmsr
-    movl $MSR_STAR, %ecx
-    xorl %eax, %eax
-    movl $GUEST_SELECTOR_CODE64, %edx
-    wrmsr
-    movl $MSR_LSTAR, %ecx
-    movl $system_call, %eax
+    movl $EFER_LME, %eax
     xorl %edx, %edx
     wrmsr
     movl $CR0_PG_ET_PE, %eax
@@ -124,17 +113,24 @@ exception_without_code:
 1:  lidt no_idt_pointer
     ud2
 
-/* --- ring=0: a system call that executes stores; no instruction in the loops that need not be there --- */
+/*
+ * --- ring=0: a breakpoint whose handler executes stores; no instruction in the loops that need not be there ---
+ *
+ * A breakpoint, since a system call would not do: on PVM the code behind one runs natively, and only what an exception enters is emulated.
+ * The exception's frame lies on a stack that all vCPUs share; nothing reads it, what the way back needs is in r11 and constant.
+ */
 
     .text
-    .globl ring0_writes
-/* ring0_writes(edi loop, rsi count, rdx addresses, rcx &position, r8 value, r9 step); rcx and r11 are the system call's */
+    .globl ring0_writes, ring0_stores
+/* ring0_writes(edi loop, rsi count, rdx addresses, rcx &position, r8 value, r9 step) */
 ring0_writes:
     movq %rcx, %r10
-    syscall
+    movq %rsp, %r11
+    int3
+ring0_done:
     ret
 
-system_call:
+ring0_stores:
     cmpl $1, %edi
     je 2f
     ja 3f
@@ -160,12 +156,12 @@ system_call:
     addq $8, %rdx
     decq %rsi
     jnz 3b
-9:  movq %rsp, %rax
+9:  movq %r11, %rsp
     pushq $GUEST_SELECTOR_USER_DATA
-    pushq %rax
     pushq %r11
+    pushq $GUEST_RFLAGS
     pushq $GUEST_SELECTOR_USER_CODE
-    pushq %rcx
+    pushq $ring0_done
     iretq
 
 /* --- tables --- */

@@ -41,7 +41,7 @@ timed_access(const struct abi_workload *workload, const struct abi_arena *arena,
 }
 
 /*
- * ring=0: ring 3 lists the addresses of up to a page of writes, one system call executes them. A stamp around each store would
+ * ring=0: ring 3 lists the addresses of up to a page of writes, one breakpoint executes them. A stamp around each store would
  * double the emulated instructions: the histogram gets the mean of the call, once for each write.
  */
 static void
@@ -49,7 +49,7 @@ ring0_access(const struct abi_workload *workload, const struct abi_arena *arena,
              enum ring0_loop kind)
 {
     volatile struct abi_vcpu *progress = (volatile struct abi_vcpu *)(uintptr_t)ABI_VCPU_GPA(vcpu);
-    uint64_t *list = (uint64_t *)(uintptr_t)(GUEST_RING0_LIST_GPA + ABI_PAGE_SIZE * vcpu);
+    uint64_t *list = (uint64_t *)(uintptr_t)ABI_RING0_LIST_GPA(vcpu);
 
     for (uint64_t done = 0; done < writes;) {
         uint64_t first_value = 0, n = 0;

@@ -257,6 +257,10 @@ make_page_sets(Lab *lab)
     add_pages(lab, lab->own, ABI_MAILBOX_GPA, 1);
     add_pages(lab, lab->own, ABI_VCPU_GPA(0), 2 * lab->config->vcpus);
     add_pages(lab, lab->own, ABI_STACK_GPA(0), lab->config->vcpus);
+    if (lab->config->writer == WRITER_GUEST_RING0) {
+        add_pages(lab, lab->own, ABI_RING0_LIST_GPA(0), lab->config->vcpus);
+        add_pages(lab, lab->own, ABI_RING0_STACK_GPA, 1);
+    }
     add_pages(lab, lab->page_tables, ABI_PAGE_TABLES_GPA, (ABI_ARENA_GPA - ABI_PAGE_TABLES_GPA) / ABI_PAGE_SIZE);
     if (lab->config->writer == WRITER_KVM)
         add_pages(lab, lab->kvm_pages, ABI_KVMCLOCK_GPA(0), lab->config->vcpus);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/revision.h"
@@ -246,18 +247,27 @@ cmd_check_output(const char *path, GError **error)
 
 /* --- interruption --- */
 
-static volatile gint caught_signal; /* a handler can reach nothing but a global */
+/* A handler can reach nothing but globals. */
+static volatile gint caught_signal;
+static volatile time_t caught_at;
 
+/* timeout(1) and a terminal's script may send one interruption twice, to the process and to its group: only a later one is impatience. */
 static void
 catch_signal(int number)
 {
+    if (caught_signal && time(NULL) > caught_at + 1) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    caught_at = time(NULL);
     caught_signal = number;
 }
 
 const volatile gint *
 cmd_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -83,7 +83,7 @@ gboolean cmd_check_output(const char *path, GError **error);
 
 /* --- interruption --- */
 
-/** cmd_catch_signals: SIGINT and SIGTERM set the returned number to the signal's; a second one kills. */
+/** cmd_catch_signals: SIGINT and SIGTERM set the returned number to the signal's; one that comes seconds later kills. */
 const volatile gint *cmd_catch_signals(void);
 /** cmd_signal_status: the exit status that stands for it; 0 when there was none. */
 int cmd_signal_status(void);
