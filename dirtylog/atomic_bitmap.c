@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The flag `any` spares a drain the walk when nobody set a bit. A setter sets its bits first and the flag after; a drain takes the
- * flag first and looks at the words after. So a drain that starts when a set has returned sees the flag or an earlier drain saw
- * the bits; a set that overlaps a drain is found by it or leaves the flag for the next one.
+ * The flag `any` spares a drain the walk when nobody set a bit. A setter sets its bits first and the flag after; a drain takes
+ * the flag first and looks at the words after. So a drain that starts when a set has returned sees the flag or an earlier drain
+ * saw the bits; a set that overlaps a drain is found by it or leaves the flag for the next one.
  */
 #include "dirtylog/atomic_bitmap.h"
 
@@ -50,11 +50,11 @@ dl_atomic_bitmap_set_range(DlAtomicBitmap *bitmap, DlPageRange range)
     __atomic_store_n(&bitmap->any, 1, __ATOMIC_SEQ_CST);
 }
 
-void
+gboolean
 dl_atomic_bitmap_drain(DlAtomicBitmap *bitmap, DlWordFunc found, gpointer user)
 {
     if (!__atomic_load_n(&bitmap->any, __ATOMIC_SEQ_CST))
-        return;
+        return FALSE;
     __atomic_store_n(&bitmap->any, 0, __ATOMIC_SEQ_CST);
 
     for (guint64 word = 0; word < bitmap->n_words; word++) {
@@ -65,6 +65,7 @@ dl_atomic_bitmap_drain(DlAtomicBitmap *bitmap, DlWordFunc found, gpointer user)
         if (bits)
             found(user, word, bits);
     }
+    return TRUE;
 }
 
 static void
@@ -73,9 +74,9 @@ or_word(gpointer user, guint64 word, guint64 bits)
     ((guint64 *)user)[word] |= bits;
 }
 
-void
+gboolean
 dl_atomic_bitmap_drain_into(DlAtomicBitmap *bitmap, DlBitmap *out)
 {
     g_assert(dl_bitmap_size(out) == bitmap->n_bits);
-    dl_atomic_bitmap_drain(bitmap, or_word, dl_bitmap_words(out));
+    return dl_atomic_bitmap_drain(bitmap, or_word, dl_bitmap_words(out));
 }

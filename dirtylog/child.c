@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child runs the trial, writes one byte (worked or not) and the message into a pipe, and ends by _exit(). The parent reads until
- * end of file or until the time is over, then kills. It never waits for the child's end without a limit: a thread that hangs in the
- * kernel does not die of SIGKILL, and then stays a zombie until this process ends.
+ * The child runs the trial, writes one byte (worked or not) and the message into a pipe, and ends by _exit(). The parent reads
+ * until end of file or until the time is over, then kills. It never waits for the child's end without a limit: a thread that
+ * hangs in the kernel does not die of SIGKILL, and then stays a zombie until this process ends.
  *
- * fork() in a program with threads: the child has only this thread, and a lock that another one held stays held. glibc puts its own
- * (malloc, stdio) right; GLib does not. What a trial uses of GLib takes no lock in practice but for a slice allocator's rare one; so
- * a trial that ran out of time in a child of a program with threads is tried once more. Best is to probe before threads are started.
+ * fork() in a program with threads: the child has only this thread, and a lock that another one held stays held. glibc puts its
+ * own (malloc, stdio) right; GLib does not. What a trial uses of GLib takes no lock in practice but for a slice allocator's
+ * rare one; so a trial that ran out of time in a child of a program with threads is tried once more. Best is to probe before
+ * threads are started.
  */
 #include "dirtylog/child.h"
 
@@ -130,7 +131,8 @@ describe(const Outcome *outcome, guint limit_ms, DlProbe *probe)
     } else if (outcome->timed_out) {
         probe->reason = g_strdup_printf("the trial did not end within %u ms", limit_ms);
     } else if (outcome->status != -1 && WIFSIGNALED(outcome->status)) {
-        probe->reason = g_strdup_printf("the trial was ended by signal %d (%s)", WTERMSIG(outcome->status), strsignal(WTERMSIG(outcome->status)));
+        probe->reason = g_strdup_printf("the trial was ended by signal %d (%s)", WTERMSIG(outcome->status),
+                                        strsignal(WTERMSIG(outcome->status)));
     } else {
         probe->reason = g_strdup("the trial ended without a word");
     }

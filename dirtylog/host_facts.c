@@ -78,10 +78,10 @@ privileges(void)
     guint64 unprivileged = 0;
 
     dl_read_number("/proc/sys/vm/unprivileged_userfaultfd", &unprivileged);
-    return g_strdup_printf("euid %u, CAP_SYS_PTRACE %s, CAP_SYS_ADMIN %s, vm.unprivileged_userfaultfd=%" G_GUINT64_FORMAT
-                           ", /dev/userfaultfd %s",
-                           (guint)geteuid(), has_capability(CAP_SYS_PTRACE) ? "yes" : "no", has_capability(CAP_SYS_ADMIN) ? "yes" : "no",
-                           unprivileged, access("/dev/userfaultfd", R_OK | W_OK) == 0 ? "yes" : "no");
+    return g_strdup_printf(
+        "euid %u, CAP_SYS_PTRACE %s, CAP_SYS_ADMIN %s, vm.unprivileged_userfaultfd=%" G_GUINT64_FORMAT ", /dev/userfaultfd %s",
+        (guint)geteuid(), has_capability(CAP_SYS_PTRACE) ? "yes" : "no", has_capability(CAP_SYS_ADMIN) ? "yes" : "no",
+        unprivileged, access("/dev/userfaultfd", R_OK | W_OK) == 0 ? "yes" : "no");
 }
 
 static guint64

@@ -75,6 +75,7 @@ const DlTrackerClass dl_kvm_bitmap_class = {
             .kernel = "2.6.20",
             .privileges = "read and write on /dev/kvm",
         },
+    .plain_collect = TRUE,
     .unit = kvm_bitmap_unit,
     .probe = kvm_bitmap_probe,
     .new = kvm_bitmap_new,

@@ -3,10 +3,10 @@
  * kvm-bitmap-clear: with KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 KVM_GET_DIRTY_LOG only reads; KVM_CLEAR_DIRTY_LOG clears and
  * write-protects a range later, just before its pages are read.
  *
- * A clear takes exactly the bits that a get has handed out (`collected`): a bit that came on after the get is not ours to clear, or
- * its page would be lost. What was written between get and clear to a page whose bit was on already is in memory when the page is
- * protected, and the page is read after that. The range of a clear starts at a multiple of 64 pages and ends at one or at the
- * slot's very end; the bits decide what is cleared, so widening costs nothing.
+ * A clear takes exactly the bits that a get has handed out (`collected`): a bit that came on after the get is not ours to
+ * clear, or its page would be lost. What was written between get and clear to a page whose bit was on already is in memory when
+ * the page is protected, and the page is read after that. The range of a clear starts at a multiple of 64 pages and ends at one
+ * or at the slot's very end; the bits decide what is cleared, so widening costs nothing.
  *
  * INITIALLY_SET is left alone: it would report all of RAM once, and an arm() is to report what is written from then on.
  */
@@ -71,7 +71,8 @@ set_manual(DlTracker *tracker, gboolean on, GError **error)
 
     if (ioctl(tracker->context->host->vm_fd, KVM_ENABLE_CAP, &cap) == 0)
         return TRUE;
-    dl_set_error(error, dl_error_from_errno(errno), errno, NULL, "switching KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 %s", on ? "on" : "off");
+    dl_set_error(error, dl_error_from_errno(errno), errno, NULL, "switching KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 %s",
+                 on ? "on" : "off");
     return FALSE;
 }
 
@@ -194,6 +195,7 @@ const DlTrackerClass dl_kvm_bitmap_clear_class = {
             .kernel = "5.2",
             .privileges = "read and write on /dev/kvm",
         },
+    .plain_collect = TRUE,
     .unit = kvm_bitmap_clear_unit,
     .probe = kvm_bitmap_clear_probe,
     .new = kvm_bitmap_clear_new,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM_GET_DIRTY_LOG. A region's bits start at a multiple of 64, so that its slot's bitmap is ORed in by words; words that are zero
- * are not written, which is most of them and leaves the cache to those that are not. What KVM might return past the slot's last
- * page is masked off.
+ * KVM_GET_DIRTY_LOG. A region's bits start at a multiple of 64, so that its slot's bitmap is ORed in by words. What KVM might
+ * return past the slot's last page is masked off.
  */
 #include "dirtylog/kvm_log.h"
 
@@ -10,6 +9,7 @@
 
 #include "dirtylog/private.h"
 #include "dirtylog/uapi.h"
+#include "dirtylog/words.h"
 
 gboolean
 dl_kvm_log_check(const DlTrackerContext *context, GError **error)
@@ -40,15 +40,6 @@ dl_kvm_log_scratch(const DlLayout *layout)
     return g_new0(guint64, most / 64 + 1);
 }
 
-static void
-or_words(guint64 *restrict into, const guint64 *restrict from, guint64 n_words)
-{
-    for (guint64 word = 0; word < n_words; word++) {
-        if (from[word])
-            into[word] |= from[word];
-    }
-}
-
 gboolean
 dl_kvm_log_get(const DlTrackerContext *context, guint64 *scratch, DlBitmap *out, DlBitmap *also, GError **error)
 {
@@ -64,9 +55,8 @@ dl_kvm_log_get(const DlTrackerContext *context, guint64 *scratch, DlBitmap *out,
         }
         if (pages.count % 64)
             scratch[n_words - 1] &= ~UINT64_C(0) >> (64 - pages.count % 64);
-        or_words(dl_bitmap_words(out) + pages.first / 64, scratch, n_words);
-        if (also)
-            or_words(dl_bitmap_words(also) + pages.first / 64, scratch, n_words);
+        guint64 *into[] = {dl_bitmap_words(out) + pages.first / 64, also ? dl_bitmap_words(also) + pages.first / 64 : NULL};
+        dl_or_words(into, also ? 2 : 1, scratch, n_words, FALSE);
     }
     return TRUE;
 }

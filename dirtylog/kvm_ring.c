@@ -5,8 +5,8 @@
  *
  * A collect kicks the vCPUs first: what the CPU buffers (PML) reaches the ring when a vCPU leaves the guest.
  *
- * The kernel's indices live as long as the VM, so an instance does not know where they stand when it is armed, until the first entry
- * shows. A release drains the rings, so that the next arm starts with clean ones.
+ * The kernel's indices live as long as the VM, so an instance does not know where they stand when it is armed, until the first
+ * entry shows. A release drains the rings, so that the next arm starts with clean ones.
  */
 #include "dirtylog/log_flag.h"
 #include "dirtylog/private.h"
@@ -73,7 +73,7 @@ ring_reprotect(gpointer user, GError **error)
     return dl_log_flag_cycle(((KvmRing *)user)->base.context->log_flag, error);
 }
 
-/* The upper half of the slot is the address space; ours is 0. An entry of another slot is not ours, or a lie: it is passed over. */
+/* The slot's upper half is the address space, ours is 0. An entry of another slot is not ours, or a lie: it is passed over. */
 static void
 ring_report(gpointer user, guint32 slot, guint64 offset, DlBitmap *out)
 {

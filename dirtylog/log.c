@@ -2,9 +2,9 @@
 /*
  * DlLog: who holds which lock, and where a reported page goes.
  *
- * A tracker ORs what it finds into `found`, under the harvest lock; deliver() then moves it to every consumer's pending pages, whether
- * the tracker succeeded or not, since the kernel has forgotten it. The program's own stores are noted in an atomic bitmap that any
- * thread sets without a lock, and that is drained into `found` at each collect.
+ * A tracker ORs what it finds into `found`, under the harvest lock; deliver() then moves it to every consumer's pending pages,
+ * whether the tracker succeeded or not, since the kernel has forgotten it. The program's own stores are noted in an atomic
+ * bitmap that any thread sets without a lock, and that is drained into `found` at each collect.
  *
  * Consumers' pages have a lock of their own, so that a sender takes pages while a harvest is going on.
  */
@@ -12,6 +12,7 @@
 
 #include "dirtylog/private.h"
 #include "dirtylog/trackers.h"
+#include "dirtylog/words.h"
 
 struct DlConsumer {
     DlLog *log;
@@ -82,22 +83,27 @@ dl_instance_arm(DlLog *log, DlInstance *instance, GError **error)
     return armed;
 }
 
-/* Moves words [first, end) of `found` to every consumer. */
+/* Moves words [first, end) of `found` to every consumer, a few consumers at a time. */
 static void
 deliver_words(DlLog *log, guint64 first, guint64 end)
 {
-    guint64 *found = dl_bitmap_words(log->found);
+    enum {
+        AT_ONCE = 4
+    };
+    guint64 *from = dl_bitmap_words(log->found) + first;
+    guint done = 0;
 
     g_mutex_lock(&log->pending_lock);
-    for (guint64 word = first; word < end; word++) {
-        if (!found[word])
-            continue;
-        for (guint i = 0; i < log->consumers->len; i++) {
-            DlConsumer *consumer = g_ptr_array_index(log->consumers, i);
-            dl_bitmap_words(consumer->pending)[word] |= found[word];
+    do {
+        guint count = MIN(log->consumers->len - done, AT_ONCE);
+        guint64 *into[AT_ONCE] = {NULL};
+        for (guint i = 0; i < count; i++) {
+            DlConsumer *consumer = g_ptr_array_index(log->consumers, done + i);
+            into[i] = dl_bitmap_words(consumer->pending) + first;
         }
-        found[word] = 0;
-    }
+        done += count;
+        dl_or_words(into, count, from, end - first, done == log->consumers->len);
+    } while (done < log->consumers->len);
     g_mutex_unlock(&log->pending_lock);
 }
 
@@ -107,28 +113,74 @@ deliver(DlLog *log)
     deliver_words(log, 0, (dl_bitmap_size(log->found) + 63) / 64);
 }
 
+/*
+ * The tracker's collect, and what it found delivered. With one consumer a plain collect goes straight to its pages: passing
+ * through `found` would touch two more bitmaps, which the guest has driven out of the cache, and cost half as much as the ioctl
+ * again.
+ */
+static gboolean
+collect_and_deliver(DlLog *log, DlTracker *tracker, GError **error)
+{
+    gboolean ok = FALSE;
+    gboolean direct = FALSE;
+
+    if (tracker->class->plain_collect) {
+        g_mutex_lock(&log->pending_lock);
+        direct = log->consumers->len == 1;
+        if (direct) {
+            DlConsumer *consumer = g_ptr_array_index(log->consumers, 0);
+            ok = tracker->class->collect(tracker, consumer->pending, error);
+        }
+        g_mutex_unlock(&log->pending_lock);
+    }
+    if (!direct) {
+        ok = tracker->class->collect(tracker, log->found, error);
+        deliver(log);
+    }
+    return ok;
+}
+
+static void
+deliver_notes(DlLog *log)
+{
+    if (dl_atomic_bitmap_drain_into(log->notes, log->found))
+        deliver(log);
+}
+
 gboolean
 dl_instance_collect(DlLog *log, DlInstance *instance, GError **error)
 {
     gboolean ok = pause_for(log, instance, error);
 
     if (ok) {
-        ok = instance->tracker->class->collect(instance->tracker, log->found, error);
+        ok = collect_and_deliver(log, instance->tracker, error);
         resume_for(log, instance);
     }
-    dl_atomic_bitmap_drain_into(log->notes, log->found);
-    deliver(log);
+    deliver_notes(log);
     return ok;
 }
 
 static gboolean
 rearm_all(DlLog *log, DlTracker *tracker, GError **error)
 {
-    for (guint i = 0; tracker->class->rearm && i < dl_layout_n_regions(log->layout); i++) {
-        if (!tracker->class->rearm(tracker, dl_layout_region_pages(log->layout, i), log->found, error))
-            return FALSE;
-    }
-    return TRUE;
+    gboolean ok = TRUE;
+
+    if (!tracker->class->rearm)
+        return TRUE;
+    for (guint i = 0; ok && i < dl_layout_n_regions(log->layout); i++)
+        ok = tracker->class->rearm(tracker, dl_layout_region_pages(log->layout, i), log->found, error);
+    deliver(log);
+    return ok;
+}
+
+/* A tracker's own harvest() does both at once. */
+static gboolean
+harvest_in_one(DlLog *log, DlTracker *tracker, GError **error)
+{
+    gboolean ok = tracker->class->harvest(tracker, log->found, error);
+
+    deliver(log);
+    return ok;
 }
 
 gboolean
@@ -138,14 +190,11 @@ dl_instance_harvest(DlLog *log, DlInstance *instance, GError **error)
     gboolean ok = pause_for(log, instance, error);
 
     if (ok) {
-        if (tracker->class->harvest)
-            ok = tracker->class->harvest(tracker, log->found, error);
-        else
-            ok = tracker->class->collect(tracker, log->found, error) && rearm_all(log, tracker, error);
+        ok = tracker->class->harvest ? harvest_in_one(log, tracker, error)
+                                     : collect_and_deliver(log, tracker, error) && rearm_all(log, tracker, error);
         resume_for(log, instance);
     }
-    dl_atomic_bitmap_drain_into(log->notes, log->found);
-    deliver(log);
+    deliver_notes(log);
     return ok;
 }
 
@@ -419,7 +468,7 @@ dl_log_ring_full(DlLog *log, guint vcpu, GError **error)
 
     __atomic_fetch_add(&log->stats.ring_full_exits, 1, __ATOMIC_RELAXED);
     g_mutex_lock(&log->lock);
-    /* Without the ring as tracker there is nothing to harvest: it was released between the exit and now, and drained with that. */
+    /* Another tracker: the ring was released between the exit and now, and drained with that. */
     if (log->class->ring_full) {
         ok = log->class->ring_full(log->instance->tracker, vcpu, log->found, error);
         deliver(log);

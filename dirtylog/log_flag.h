@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who owns KVM_MEM_LOG_DIRTY_PAGES. KVM throws a slot's dirty bitmap away when the flag goes off, so two trackers that both need it
- * own it together while one hands over to the other: the flag goes on with the first owner and off with the last.
+ * Who owns KVM_MEM_LOG_DIRTY_PAGES. KVM throws a slot's dirty bitmap away when the flag goes off, so two trackers that both
+ * need it own it together while one hands over to the other: the flag goes on with the first owner and off with the last.
  */
 #pragma once
 

@@ -14,8 +14,8 @@ typedef struct {
 } DlInstance;
 
 /*
- * @lock: the harvest lock. It guards everything down to @found. Taken before @pending_lock and before whatever the host's functions
- *        take.
+ * @lock: the harvest lock. It guards everything down to @found. Taken before @pending_lock and before whatever the host's
+ *        functions take.
  * @class: also read without the lock, atomically
  * @found: what a tracker has reported and deliver() has not handed out; empty between calls
  */

@@ -93,12 +93,12 @@ set_pool_error(GError **error, DlRamKind kind, guint64 wanted)
     guint64 available = pool_available(kind);
     guint64 lacking = wanted > available ? wanted - available : 1;
     guint64 total = pool_number(kind, "nr_hugepages");
-    g_autofree char *remedy =
-        g_strdup_printf("echo %" G_GUINT64_FORMAT " > %s/nr_hugepages", total + MIN(lacking, G_MAXUINT64 - total), kinds[kind].pool);
+    g_autofree char *remedy = g_strdup_printf("echo %" G_GUINT64_FORMAT " > %s/nr_hugepages",
+                                              total + MIN(lacking, G_MAXUINT64 - total), kinds[kind].pool);
 
     dl_set_error(error, DL_ERROR_RESOURCE, 0, remedy,
-                 "the %s pool is too small: %" G_GUINT64_FORMAT " pages needed, %" G_GUINT64_FORMAT " free", kinds[kind].name, wanted,
-                 available);
+                 "the %s pool is too small: %" G_GUINT64_FORMAT " pages needed, %" G_GUINT64_FORMAT " free", kinds[kind].name,
+                 wanted, available);
 }
 
 static int
@@ -164,8 +164,8 @@ map_memory(DlMemory *memory, GError **error)
 static gboolean
 give_file_its_size(DlMemory *memory, GError **error)
 {
-    if (kinds[memory->kind].pool && memory->size / kinds[memory->kind].page_size > pool_available(memory->kind) +
-                                                                                      pool_number(memory->kind, "nr_overcommit_hugepages")) {
+    if (kinds[memory->kind].pool && memory->size / kinds[memory->kind].page_size >
+                                        pool_available(memory->kind) + pool_number(memory->kind, "nr_overcommit_hugepages")) {
         set_pool_error(error, memory->kind, memory->size / kinds[memory->kind].page_size);
         return FALSE;
     }
@@ -296,8 +296,10 @@ dl_memory_collapse(DlRamKind kind, gpointer hva, guint64 size, GError **error)
             continue;
         }
         if (saved_errno == EINVAL)
-            dl_set_error(error, DL_ERROR_UNSUPPORTED, saved_errno, "a kernel of 6.1 or newer with CONFIG_TRANSPARENT_HUGEPAGE, and "
-                         "not “deny” in /sys/kernel/mm/transparent_hugepage/shmem_enabled", "this kernel cannot collapse shmem into huge pages");
+            dl_set_error(error, DL_ERROR_UNSUPPORTED, saved_errno,
+                         "a kernel of 6.1 or newer with CONFIG_TRANSPARENT_HUGEPAGE, and "
+                         "not “deny” in /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+                         "this kernel cannot collapse shmem into huge pages");
         else
             dl_set_error(error, DL_ERROR_RESOURCE, saved_errno, "free some memory: echo 1 > /proc/sys/vm/compact_memory",
                          "no huge pages for shmem-thp");
@@ -308,6 +310,7 @@ dl_memory_collapse(DlRamKind kind, gpointer hva, guint64 size, GError **error)
     if (huge == end - start)
         return TRUE;
     dl_set_error(error, DL_ERROR_RESOURCE, 0, "free some memory: echo 1 > /proc/sys/vm/compact_memory",
-                 "only %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes of shmem-thp came to be huge pages", huge, end - start);
+                 "only %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes of shmem-thp came to be huge pages", huge,
+                 end - start);
     return FALSE;
 }

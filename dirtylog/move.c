@@ -2,16 +2,16 @@
 /*
  * From one tracker, A, to another, B, with the guest running and no store lost. What the two hold decides how:
  *
- *   different things             arm B, collect A, release A: the two overlap                                         OVERLAP
- *   both the memslots' log       harvest A, arm B, release A: the flag, and the kernel's bitmap with it, stays         HANDED_ON
- *   both the same other thing    (a second userfaultfd on a range gets EBUSY) A has to go before B can come. With a pause, every
- *                                writer stands from A's collect to B's arm, which is exact                             PAUSED
- *                                without one, but with a VM: KVM's log is armed over the gap. It sees what vCPUs and KVM write, and
- *                                the program notes its own stores; a writer that only A and B see must stand meanwhile BRIDGED
- *                                without either: all is reported once B is armed                                       ALL_DIRTY
+ *   different things          arm B, collect A, release A: the two overlap (OVERLAP)
+ *   both the memslots' log    harvest A, arm B, release A: the flag, and the kernel's bitmap with it, stays (HANDED_ON)
+ *   both the same other thing A has to go before B can come (a second userfaultfd on a range gets EBUSY). With a pause, every
+ *                             writer stands from A's collect to B's arm, which is exact (PAUSED). Without one, but with a VM,
+ *                             KVM's log is armed over the gap: it sees what vCPUs and KVM write, and the program notes its own
+ *                             stores; a writer that only A and B see must stand meanwhile (BRIDGED). Without either, all is
+ *                             reported once B is armed (ALL_DIRTY)
  *
- * HANDED_ON harvests before it arms. From A = kvm-bitmap-clear, that clears what A had handed out and not cleared, which B could not
- * know. To B = kvm-bitmap-clear, B's arm changes what KVM_GET_DIRTY_LOG does, and A must not get in that mode.
+ * HANDED_ON harvests before it arms. From A = kvm-bitmap-clear, that clears what A had handed out and not cleared, which B
+ * could not know. To B = kvm-bitmap-clear, B's arm changes what KVM_GET_DIRTY_LOG does, and A must not get in that mode.
  *
  * Whatever fails, A is active again afterwards. Where A was gone already and comes back, all is reported. Only when A does not
  * come back either, nothing is active (`none`), and the error says so.
@@ -78,7 +78,8 @@ bring_back(Move *move, GError **error)
     DlLog *log = move->log;
 
     if (!dl_instance_arm(log, move->from, &second)) {
-        g_prefix_error(error, "%s could not be armed again (%s), nothing is tracked now: ", move->from->tracker->class->facts.name,
+        g_prefix_error(error,
+                       "%s could not be armed again (%s), nothing is tracked now: ", move->from->tracker->class->facts.name,
                        second->message);
         dl_instance_free(log->instance);
         log->instance = dl_instance_new(log, &dl_none_class, NULL, NULL);
@@ -198,7 +199,8 @@ move_locked(DlLog *log, const DlTrackerClass *class, const DlTrackerOptions *opt
 }
 
 gboolean
-dl_log_move_to_class(DlLog *log, const DlTrackerClass *class, const DlTrackerOptions *options, DlMoveResult *result, GError **error)
+dl_log_move_to_class(DlLog *log, const DlTrackerClass *class, const DlTrackerOptions *options, DlMoveResult *result,
+                     GError **error)
 {
     g_mutex_lock(&log->lock);
     gboolean ok = move_locked(log, class, options, result, error);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pagemap-scan: userfaultfd in WP_ASYNC mode, where the kernel itself lifts the protection at the first store, and PAGEMAP_SCAN, which
- * tells the pages that are not protected any more from those that are.
+ * pagemap-scan: userfaultfd in WP_ASYNC mode, where the kernel itself lifts the protection at the first store, and
+ * PAGEMAP_SCAN, which tells the pages that are not protected any more from those that are.
  *
- * A scan that protects notifies KVM of its whole range, dirty or not, and KVM drops its entries for all of it: guest reads fault again,
- * and faults wait for as long as the range is being walked. A scan that only gets notifies nobody. So a collect gets, over all of
- * a region in one call; and a rearm protects with a get-and-protect of those pieces only in which the collect found something
- * (`open_pages`), windows of a few MiB at most. Pieces further than GAP_PAGES apart are scanned one by one: a call costs
- * about as much as walking that many clean pages.
+ * A scan that protects notifies KVM of its whole range, dirty or not, and KVM drops its entries for all of it: guest reads
+ * fault again, and faults wait for as long as the range is being walked. A scan that only gets notifies nobody. So a collect
+ * gets, over all of a region in one call; and a rearm protects with a get-and-protect of those pieces only in which the collect
+ * found something (`open_pages`), windows of a few MiB at most. Pieces further than GAP_PAGES apart are scanned one by one: a
+ * call costs about as much as walking that many clean pages.
  *
- * A get-and-protect reports what it protects, so that a store after the collect is not lost: it is reported now, and its page is read
- * after that. A store outside the pieces leaves its page unprotected, which is what the next collect finds.
+ * A get-and-protect reports what it protects, so that a store after the collect is not lost: it is reported now, and its page
+ * is read after that. A store outside the pieces leaves its page unprotected, which is what the next collect finds.
  *
  * What the kernel gets wrong (kernel-facts) decides the arguments: vec_len is at most 512, category_mask and return_mask are
- * PAGE_IS_WRITTEN and nothing else, max_pages is never used, protecting always checks WPASYNC, and arming is UFFDIO_WRITEPROTECT's,
- * which also protects what is not populated and splits huge pages of shmem, so that 4 KiB are 4 KiB.
+ * PAGE_IS_WRITTEN and nothing else, max_pages is never used, protecting always checks WPASYNC, and arming is
+ * UFFDIO_WRITEPROTECT's, which also protects what is not populated and splits huge pages of shmem, so that 4 KiB are 4 KiB.
  */
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -199,8 +199,8 @@ pagemap_scan_collect(DlTracker *tracker, DlBitmap *out, GError **error)
 }
 
 /*
- * The next piece of [from, end) to protect: from an open page on, over gaps of less than GAP_PAGES, to the last open page inside the
- * window.
+ * The next piece of [from, end) to protect: from an open page on, over gaps of less than GAP_PAGES, to the last open page
+ * inside the window.
  */
 static gboolean
 next_piece(const DlBitmap *open_pages, guint64 from, guint64 end, guint64 window, DlPageRange *piece)
@@ -226,8 +226,8 @@ protect_piece(PagemapScan *scan, const Place *place, DlPageRange piece, DlBitmap
     guint64 first = dl_round_down(piece.first - place->pages.first, unit);
     guint64 end = dl_round_up(piece.first + piece.count - place->pages.first, unit);
 
-    if (!scan_range(scan, place, hva + first * DL_PAGE_SIZE, hva + end * DL_PAGE_SIZE, PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC, out,
-                    NULL, error))
+    if (!scan_range(scan, place, hva + first * DL_PAGE_SIZE, hva + end * DL_PAGE_SIZE,
+                    PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC, out, NULL, error))
         return FALSE;
     end = MIN(end, place->pages.count);
     dl_bitmap_clear_range(scan->open_pages, (DlPageRange){place->pages.first + first, end - first});
@@ -254,9 +254,9 @@ pagemap_scan_rearm(DlTracker *tracker, DlPageRange range, DlBitmap *out, GError 
 }
 
 /*
- * What was punched has lost its protection, or has kept it: either way its next store shows in the next collect, so nothing has to be
- * done for it. But protect-scanning a hugetlb page that is not populated hangs the thread for good on Linux before 6.12.97: a page
- * that was collected before the punch is not protected. It stays open, and that is reported, not lost.
+ * What was punched has lost its protection, or has kept it: either way its next store shows in the next collect, so nothing has
+ * to be done for it. But protect-scanning a hugetlb page that is not populated hangs the thread for good on Linux before
+ * 6.12.97: a page that was collected before the punch is not protected. It stays open, and that is reported, not lost.
  */
 static void
 pagemap_scan_discarded(DlTracker *tracker, DlPageRange range)

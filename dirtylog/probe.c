@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The questions of probe.h, each a trial in a child process: first whether there is memory of the kind, then the tracker's own trial. */
+/* The questions of probe.h, each a trial in a child process; what a tracker tries is its own file's business (trial.h). */
 #include <dirtylog/probe.h>
 
 #include "dirtylog/child.h"

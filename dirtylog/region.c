@@ -77,7 +77,8 @@ check_overlaps(const DlLayout *layout, GError **error)
         const DlRegion *right = &layout->by_gpa[layout->by_hva[i]].region;
 
         if (high->gpa - low->gpa < low->size || (guint64)(right->hva - left->hva) < dl_region_span(left)) {
-            dl_set_error(error, DL_ERROR_INVALID, 0, NULL, "regions overlap, at gpa 0x%" G_GINT64_MODIFIER "x or nearby", high->gpa);
+            dl_set_error(error, DL_ERROR_INVALID, 0, NULL, "regions overlap, at gpa 0x%" G_GINT64_MODIFIER "x or nearby",
+                         high->gpa);
             return FALSE;
         }
     }

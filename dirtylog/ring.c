@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The protocol in good times: the kernel fills the entry at its dirty index and sets the flag DIRTY; we walk from our position, take
- * each DIRTY entry, set it to RESET; KVM_RESET_DIRTY_RINGS goes from the kernel's reset index over the entries that are RESET,
- * sets them to 0, protects their pages again, and stops at the first that is not RESET. Our position and its reset index are the
- * same, modulo the size.
+ * The protocol in good times: the kernel fills the entry at its dirty index and sets the flag DIRTY; we walk from our position,
+ * take each DIRTY entry, set it to RESET; KVM_RESET_DIRTY_RINGS goes from the kernel's reset index over the entries that are
+ * RESET, sets them to 0, protects their pages again, and stops at the first that is not RESET. Our position and its reset index
+ * are the same, modulo the size.
  *
  * Overflow. The kernel does not stop at a full ring: the vCPU is only asked to exit, and what runs on in the kernel meanwhile (an
  * emulated batch of instructions) writes over entries that nobody has read, while the dirty index runs on. The first entry to be
  * overwritten is the one at the reset index. So an overflow shows as one of two things:
  *   - a walk finds `size` entries DIRTY, if it happened before or during the walk;
  *   - the reset stops short of what we marked, since an entry that was RESET is DIRTY again, if it happened after.
- * Either may also be a false alarm (exactly full), which is not worth telling apart. recover() then stops the vCPUs, drains what can
- * be drained, has all memory protected again, since the overwritten entries' pages are unprotected and in no entry, and reports all.
+ * Either may also be a false alarm (exactly full), which is not worth telling apart. recover() then stops the vCPUs, drains
+ * what can be drained, has all memory protected again, since the overwritten entries' pages are unprotected and in no entry,
+ * and reports all.
  *
  * What remains is the kernel's dirty index, which is k entries further than entries exist: the rings are clean from our position
  * on, and the next entry shows up k further (modulo the size). Such a ring is therefore searched (settle()): with the vCPUs
  * stopped and the DIRTY entries in one run, all the clean entries are marked RESET, the kernel's reset index then advances
- * from wherever it is to the start of the run and stops there, and the marks that are left are taken back. The run's start is then
- * the reset index whatever our position was. The slots and offsets in the clean entries are stale: the kernel protects those pages
- * once more, which harms nothing. It may never be done without a DIRTY entry in sight, since the reset index would run
- * past the dirty index, and their difference is unsigned.
+ * from wherever it is to the start of the run and stops there, and the marks that are left are taken back. The run's start is
+ * then the reset index whatever our position was. The slots and offsets in the clean entries are stale: the kernel protects
+ * those pages once more, which harms nothing. It may never be done without a DIRTY entry in sight, since the reset index would
+ * run past the dirty index, and their difference is unsigned.
  *
- * If k is so large that the kernel counts the ring as full with nothing in it, the vCPU exits again and again (skip_quarter()). Two
- * such exits in a row, with nothing found in the ring at and between them, prove that the kernel counts at least its soft limit,
- * which is more than a quarter of any ring: then a quarter can be skipped the same way, until the count is below the limit.
+ * If k is so large that the kernel counts the ring as full with nothing in it, the vCPU exits again and again (skip_quarter()).
+ * Two such exits in a row, with nothing found in the ring at and between them, prove that the kernel counts at least its soft
+ * limit, which is more than a quarter of any ring: then a quarter can be skipped the same way, until the count is below the
+ * limit.
  *
  * Every loop is bounded, because the memory is shared with a kernel that is not trusted to keep to this.
  */
@@ -279,7 +281,7 @@ dl_ring_set_harvest(DlRingSet *set, DlBitmap *out, GError **error)
     return TRUE;
 }
 
-/* Nothing visible in the ring, and the kernel counts at least its soft limit. Only the quarter that the reset index is in moves it. */
+/* Nothing is visible, and the kernel counts at least its soft limit. Only the quarter with the reset index in it moves that. */
 static gboolean
 skip_quarter(DlRingSet *set, DlRing *ring, DlBitmap *out, GError **error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walking KVM's dirty rings, without the ioctls: what the kernel and the host do stands behind DlRingOps, so that a test can put a
- * simulated kernel there and overflow it. kvm_ring.c puts the real one there.
+ * Walking KVM's dirty rings, without the ioctls: what the kernel and the host do stands behind DlRingOps, so that a test can
+ * put a simulated kernel there and overflow it. kvm_ring.c puts the real one there.
  */
 #pragma once
 
@@ -73,7 +73,7 @@ gboolean dl_ring_set_harvest(DlRingSet *set, DlBitmap *out, GError **error);
 gboolean dl_ring_set_full(DlRingSet *set, guint ring, DlBitmap *out, GError **error);
 
 /**
- * dl_ring_set_drain: empties the rings of a log that has been switched off, so that whoever arms it next finds them clean. What was
- * in them is in @out, and nothing is recovered.
+ * dl_ring_set_drain: empties the rings of a log that has been switched off, so that whoever arms it next finds them clean. What
+ * was in them is in @out, and nothing is recovered.
  */
 gboolean dl_ring_set_drain(DlRingSet *set, DlBitmap *out, GError **error);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft-dirty: writing 4 to clear_refs write-protects the whole process and clears bit 55 of each page's entry in pagemap; a store sets
- * it again.
+ * soft-dirty: writing 4 to clear_refs write-protects the whole process and clears bit 55 of each page's entry in pagemap; a
+ * store sets it again.
  *
- * Reading the bits and clearing them are two steps with nothing between them that would catch a store, so every writer has to stand
- * still for both: DlLog pauses them, since the facts say so. A program whose only writer is the thread that calls the library passes
- * a pause and a resume that do nothing, and vouches with that for being alone. Without any, the tracker is refused.
+ * Reading the bits and clearing them are two steps with nothing between them that would catch a store, so every writer has to
+ * stand still for both: DlLog pauses them, since the facts say so. A program whose only writer is the thread that calls the
+ * library passes a pause and a resume that do nothing, and vouches with that for being alone. Without any, the tracker is
+ * refused.
  *
  * The bits of a VMA that is flagged VM_SOFTDIRTY (new, or merged with a new one) all read as set: so are they reported, since an
  * entry's own bit cannot be told from the flag's there. A clear takes the flag away too.
  *
- * On a kernel without CONFIG_MEM_SOFT_DIRTY the clear succeeds and does nothing, and bit 55 is always 0. So an arm looks whether a
- * store of its own sets the bit and a clear takes it away, before anything is trusted to it.
+ * On a kernel without CONFIG_MEM_SOFT_DIRTY the clear succeeds and does nothing, and bit 55 is always 0. So an arm looks
+ * whether a store of its own sets the bit and a clear takes it away, before anything is trusted to it.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -92,7 +93,8 @@ read_entries(SoftDirty *soft, guint64 hva, guint64 n_pages, GError **error)
     gsize done = 0;
 
     while (done < wanted) {
-        gssize got = pread(soft->pagemap, (char *)soft->entries + done, wanted - done, (off_t)(hva / DL_PAGE_SIZE * sizeof(guint64) + done));
+        gssize got = pread(soft->pagemap, (char *)soft->entries + done, wanted - done,
+                           (off_t)(hva / DL_PAGE_SIZE * sizeof(guint64) + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {

@@ -3,13 +3,8 @@
 #include "dirtylog/trackers.h"
 
 static const DlTrackerClass *const registry[] = {
-    &dl_none_class,
-    &dl_kvm_bitmap_class,
-    &dl_kvm_bitmap_clear_class,
-    &dl_kvm_ring_class,
-    &dl_uffd_wp_class,
-    &dl_pagemap_scan_class,
-    &dl_soft_dirty_class,
+    &dl_none_class,    &dl_kvm_bitmap_class,   &dl_kvm_bitmap_clear_class, &dl_kvm_ring_class,
+    &dl_uffd_wp_class, &dl_pagemap_scan_class, &dl_soft_dirty_class,
 };
 
 guint

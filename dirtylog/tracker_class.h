@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract of a tracker, from the inside: a class (a table of functions) and an instance. A new tracker is one file that defines
- * a class and one line in tracker.c's registry. (Beside its public namesake include/dirtylog/tracker.h, hence the name of this file.)
+ * The contract of a tracker, from the inside: a class (a table of functions) and an instance. A new tracker is one file that
+ * defines a class and one line in tracker.c's registry. (Beside its public namesake include/dirtylog/tracker.h, hence the name
+ * of this file.)
  *
  * DlLog calls every function below with the harvest lock held, never two at once; ring_full() too.
  */
@@ -30,13 +31,17 @@ struct DlTracker {
 /**
  * DlTrackerClass:
  * @unit: bytes reported at once on memory of a kind
- * @probe: in a child process, over a small layout of one populated region without a VM (or with a bare VM for those that need one):
- *         TRUE, or an error whose message is the reason; @remedy may be set to a static or g_strdup'ed text
- * @new: allocates an instance with its base filled in, touches nothing; NULL and an error when the context rules it out (no VM, a ring VM, …)
+ * @probe: in a child process, over a small layout of one populated region without a VM (or with a bare VM for those that need
+ *         one): TRUE, or an error whose message is the reason; @remedy may be set to a static or g_strdup'ed text
+ * @new: allocates an instance with its base filled in, touches nothing; NULL and an error when the context rules it out (no VM,
+ *         a ring VM, …)
  * @arm: from its return on no covered write is lost, on unpopulated RAM too. On error nothing stays armed
- * @collect: ORs into @out every page written before the call. On error what was found is in @out all the same. Never a padding bit
- * @rearm: by-range trackers only, else NULL. Protects @range again; ORs into @out what was written since the collect, or keeps it for
- *         the next collect. It may widen the range to the tracker's unit, no further
+ * @plain_collect: collect calls none of the host's functions and takes hardly longer than a copy of the bitmap; DlLog may then
+ *         let it OR straight into the pending pages of a single consumer, with the consumers' lock held
+ * @collect: ORs into @out every page written before the call. On error what was found is in @out all the same. Never a padding
+ *         bit
+ * @rearm: by-range trackers only, else NULL. Protects @range again; ORs into @out what was written since the collect, or keeps
+ *         it for the next collect. It may widen the range to the tracker's unit, no further
  * @harvest: collect and rearm of everything in one step; NULL: DlLog composes it from the two
  * @ring_full: the ring only, else NULL
  * @discarded: the pages of the range, of one region, were punched or dropped, and are reported dirty already; NULL: that changes
@@ -46,6 +51,7 @@ struct DlTracker {
  */
 struct DlTrackerClass {
     DlTrackerFacts facts;
+    gboolean plain_collect;
     guint64 (*unit)(DlRamKind kind);
     gboolean (*probe)(DlRamKind kind, char **remedy, GError **error);
     DlTracker *(*new)(const DlTrackerContext *context, GError **error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A tracker works here if, armed over memory that nobody has touched, a store to one page reports that page (its unit) and no other;
- * with no store nothing is reported; and after the re-arm another store to the same page is reported again.
+ * A tracker works here if, armed over memory that nobody has touched, a store to one page reports that page (its unit) and no
+ * other; with no store nothing is reported; and after the re-arm another store to the same page is reported again.
  */
 #include "dirtylog/trial.h"
 
@@ -25,8 +25,8 @@ expect(DlLog *log, DlConsumer *consumer, guint64 first_page, DlPageRange expecte
     if (inside == expected.count && outside == 0)
         return TRUE;
     dl_set_error(error, DL_ERROR_UNSUPPORTED, 0, NULL,
-                 "tried, and it does not work: %s, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages were reported, and %" G_GUINT64_FORMAT
-                 " that nobody wrote",
+                 "tried, and it does not work: %s, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+                 " pages were reported, and %" G_GUINT64_FORMAT " that nobody wrote",
                  when, inside, expected.count, outside);
     return FALSE;
 }

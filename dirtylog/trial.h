@@ -12,4 +12,5 @@ gboolean dl_trial_kvm(const DlTrackerClass *class, DlRamKind kind, guint32 ring_
 
 /** What both do with a log over one region: @store stores to one byte of a page; the pages below @first_page are not judged. */
 typedef gboolean (*DlTrialStore)(gpointer user, guint64 page, GError **error);
-gboolean dl_trial_run(const DlTrackerClass *class, DlLog *log, guint64 first_page, DlTrialStore store, gpointer user, GError **error);
+gboolean dl_trial_run(const DlTrackerClass *class, DlLog *log, guint64 first_page, DlTrialStore store, gpointer user,
+                      GError **error);

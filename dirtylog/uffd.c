@@ -3,8 +3,8 @@
  * Opening, registering and protecting.
  *
  * Three doors lead to a userfaultfd: the system call for CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1, /dev/userfaultfd for
- * whoever may open that (Linux 6.1), and the system call with UFFD_USER_MODE_ONLY for everybody, whose faults inside the kernel are
- * not delivered: fine when nothing is delivered at all (WP_ASYNC), useless under KVM otherwise.
+ * whoever may open that (Linux 6.1), and the system call with UFFD_USER_MODE_ONLY for everybody, whose faults inside the kernel
+ * are not delivered: fine when nothing is delivered at all (WP_ASYNC), useless under KVM otherwise.
  */
 #include "dirtylog/uffd.h"
 
@@ -165,7 +165,7 @@ dl_uffd_unregister(int uffd, const DlLayout *layout)
         const DlRegion *region = dl_layout_region(layout, i);
         struct uffdio_range range = {(guint64)(guintptr)region->hva, dl_region_span(region)};
 
-        /* A region that was never registered, or is unmapped by now, is no harm; closing the userfaultfd takes care of the rest. */
+        /* A region that was never registered, or is unmapped by now, is no harm; closing the fd takes care of the rest. */
         if (ioctl(uffd, UFFDIO_UNREGISTER, &range))
             g_debug("UFFDIO_UNREGISTER: %s", g_strerror(errno));
     }

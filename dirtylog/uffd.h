@@ -9,8 +9,8 @@
 
 /**
  * dl_uffd_open: a non-blocking userfaultfd with all of @required features and those of @wished that the kernel has.
- * @kernel_faults: must resolve faults taken inside the kernel (system calls, KVM); else UFFD_USER_MODE_ONLY will do where the full
- * one is not permitted.
+ * @kernel_faults: must resolve faults taken inside the kernel (system calls, KVM); else UFFD_USER_MODE_ONLY will do where the
+ * full one is not permitted.
  * Errors: PERMISSION, UNSUPPORTED (names what lacks).
  */
 int dl_uffd_open(guint64 required, guint64 wished, gboolean kernel_faults, GError **error);

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uffd-wp: every page is write-protected; the first store to one blocks its writer, and a handler thread notes the page in `written`,
- * unprotects it and wakes the writer. A collect takes `written`; a rearm protects what was collected.
+ * uffd-wp: every page is write-protected; the first store to one blocks its writer, and a handler thread notes the page in
+ * `written`, unprotects it and wakes the writer. A collect takes `written`; a rearm protects what was collected.
  *
- * Why no store is lost. The handler does two things to a page: it sets its bit, then it unprotects it. Two orders would lose a store:
+ * Why no store is lost. The handler does two things to a page: it sets its bit, then it unprotects it. Two orders would lose a
+ * store:
  *
  *   unprotect, store, collect (no bit), set            so the bit comes first
  *   set, collect (bit taken), rearm (protected), unprotect, store: open and without a bit for good
  *
- * The second is shut out by a lock that the handler holds over both steps and that a rearm holds over each protect: the protect is
- * then before both, and the bit is there for the next collect; or after both, and the page is protected. A collect needs no lock: a
- * bit taken between the two steps leads to a protect after them. A store that slips in between collect and rearm is in memory when
- * the page is read, which is after the rearm.
+ * The second is shut out by a lock that the handler holds over both steps and that a rearm holds over each protect: the protect
+ * is then before both, and the bit is there for the next collect; or after both, and the page is protected. A collect needs no
+ * lock: a bit taken between the two steps leads to a protect after them. A store that slips in between collect and rearm is in
+ * memory when the page is read, which is after the rearm.
  *
  * Nobody waits for a writer: the handler waits at most for one protect (a bounded window of pages), a rearm for one unprotect.
- * A rearm gives way to a handler that wants the lock, since a vCPU stands behind it. The handler's thread never stores to the tracked
- * memory, and it lives until release() has unprotected everything: until then a vCPU blocked in a fault may depend on it, and
- * on Linux 6.1 cannot even be kicked out.
+ * A rearm gives way to a handler that wants the lock, since a vCPU stands behind it. The handler's thread never stores to the
+ * tracked memory, and it lives until release() has unprotected everything: until then a vCPU blocked in a fault may depend on
+ * it, and on Linux 6.1 cannot even be kicked out.
  *
  * One bit stands for a unit: the page of the backing on hugetlb, 4 KiB on the rest. It is the unit's first page in `written`,
  * and is spread over the unit when collected.
@@ -225,7 +226,8 @@ uffd_wp_arm(DlTracker *tracker, GError **error)
     UffdWp *wp = (UffdWp *)tracker;
     const DlLayout *layout = tracker->context->layout;
 
-    wp->uffd = dl_uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM, UFFD_FEATURE_WP_UNPOPULATED, TRUE, error);
+    wp->uffd =
+        dl_uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM, UFFD_FEATURE_WP_UNPOPULATED, TRUE, error);
     if (wp->uffd < 0)
         return FALSE;
     if (!dl_uffd_register(wp->uffd, layout, error)) {
@@ -298,7 +300,8 @@ protect_run(UffdWp *wp, const DlRegion *region, DlPageRange pages, DlPageRange r
         while (__atomic_load_n(&wp->handler_waits, __ATOMIC_RELAXED))
             g_thread_yield();
         g_mutex_lock(&wp->lock);
-        gboolean ok = dl_uffd_protect(wp->uffd, (guint64)(guintptr)region->hva + first * DL_PAGE_SIZE, count * DL_PAGE_SIZE, TRUE, error);
+        gboolean ok =
+            dl_uffd_protect(wp->uffd, (guint64)(guintptr)region->hva + first * DL_PAGE_SIZE, count * DL_PAGE_SIZE, TRUE, error);
         g_mutex_unlock(&wp->lock);
         if (!ok)
             return FALSE;

@@ -14,17 +14,18 @@
 
 #define ABI_PAGE_SIZE UINT64_C(4096)
 #define ABI_MAX_VCPUS 64
-#define ABI_TRAMPOLINE_GPA UINT64_C(0x8000)    /* where application processors start, in real mode */
-#define ABI_IMAGE_GPA UINT64_C(0x100000)       /* code, data, bss: up to the mailbox */
-#define ABI_MAILBOX_GPA UINT64_C(0x200000)     /* struct abi_mailbox, one page */
+#define ABI_TRAMPOLINE_GPA UINT64_C(0x8000)                                 /* where application processors start, in real mode */
+#define ABI_IMAGE_GPA UINT64_C(0x100000)                                    /* code, data, bss: up to the mailbox */
+#define ABI_MAILBOX_GPA UINT64_C(0x200000)                                  /* struct abi_mailbox, one page */
 #define ABI_VCPU_GPA(vcpu) (UINT64_C(0x201000) + UINT64_C(0x2000) * (vcpu)) /* struct abi_vcpu, then struct abi_histogram */
 #define ABI_HISTOGRAM_GPA(vcpu) (ABI_VCPU_GPA(vcpu) + ABI_PAGE_SIZE)
 #define ABI_RING0_LIST_GPA(vcpu) (UINT64_C(0x2a0000) + ABI_PAGE_SIZE * (vcpu)) /* ring=0: the addresses of the stores to come */
 #define ABI_RING0_STACK_GPA UINT64_C(0x1ff000)                                 /* exceptions' frames, all vCPUs': one page */
-#define ABI_STACK_GPA(vcpu) (UINT64_C(0x300000) + ABI_PAGE_SIZE * (vcpu))    /* one page each, grows down from its end */
-#define ABI_KVMCLOCK_GPA(vcpu) (UINT64_C(0x340000) + ABI_PAGE_SIZE * (vcpu)) /* used by the writer `kvm` only */
-#define ABI_PAGE_TABLES_GPA UINT64_C(0x380000) /* PML4, PDPT, page directories: A and D bits set from the start, user-accessible */
-#define ABI_ARENA_GPA UINT64_C(0x400000)       /* the workload's arena: all RAM from here on */
+#define ABI_STACK_GPA(vcpu) (UINT64_C(0x300000) + ABI_PAGE_SIZE * (vcpu))      /* one page each, grows down from its end */
+#define ABI_KVMCLOCK_GPA(vcpu) (UINT64_C(0x340000) + ABI_PAGE_SIZE * (vcpu))   /* used by the writer `kvm` only */
+#define ABI_PAGE_TABLES_GPA \
+    UINT64_C(0x380000)                   /* PML4, PDPT, page directories: A and D bits set from the start, user-accessible */
+#define ABI_ARENA_GPA UINT64_C(0x400000) /* the workload's arena: all RAM from here on */
 
 /* --- the doorbell: a 32-bit `out` --- */
 

@@ -122,7 +122,8 @@ static void
 fill_idt(void)
 {
     for (uint32_t vector = 0; vector < N_EXCEPTIONS; vector++)
-        set_gate(vector, (uintptr_t)(EXCEPTIONS_WITH_CODE >> vector & 1 ? exception_with_code : exception_without_code), INTERRUPT_GATE);
+        set_gate(vector, (uintptr_t)(EXCEPTIONS_WITH_CODE >> vector & 1 ? exception_with_code : exception_without_code),
+                 INTERRUPT_GATE);
     set_gate(BREAKPOINT, (uintptr_t)ring0_stores, INTERRUPT_GATE | GATE_FOR_RING3);
 }
 

@@ -81,9 +81,9 @@ test_hostile_questions(void)
     const struct {
         guint64 gpa, size;
     } outside[] = {
-        {3 * GIB, 1},          {3 * GIB - 1, 2},         {0, 3 * GIB + 1},      {0, G_MAXUINT64}, {1, G_MAXUINT64}, {4 * GIB - 1, 1},
-        {G_MAXUINT64, 1},      {G_MAXUINT64, G_MAXUINT64}, {4 * GIB, 44 * 4096},  {4 * GIB + 43 * 4096, 0},
-        {5 * GIB + 4096, -4096}, {6 * GIB, 4096},
+        {3 * GIB, 1},         {3 * GIB - 1, 2},         {0, 3 * GIB + 1},        {0, G_MAXUINT64},
+        {1, G_MAXUINT64},     {4 * GIB - 1, 1},         {G_MAXUINT64, 1},        {G_MAXUINT64, G_MAXUINT64},
+        {4 * GIB, 44 * 4096}, {4 * GIB + 43 * 4096, 0}, {5 * GIB + 4096, -4096}, {6 * GIB, 4096},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(outside); i++) {
@@ -107,7 +107,7 @@ test_refusals(void)
 {
     const DlRegion good = {.gpa = 0, .size = 8 * DL_PAGE_SIZE, .hva = HVA(0x40000000), .kind = DL_RAM_SHMEM};
     DlRegion bad[][2] = {
-        {good, good},                                   /* the same gpa */
+        {good, good},                                                  /* the same gpa */
         {good, {.gpa = 0x7000, .size = 4096, .hva = HVA(0x50000000)}}, /* overlap in gpa */
         {good, {.gpa = 0x8000, .size = 4096, .hva = HVA(0x40007000)}}, /* overlap in hva */
         {good, {.gpa = 0x8000, .size = 0, .hva = HVA(0x50000000)}},

@@ -27,7 +27,8 @@ test_kind(gconstpointer data)
     g_assert_cmpint(fstat(memory->fd, &file), ==, 0);
     g_assert_cmpuint((guint64)file.st_blksize, ==, kind >= DL_RAM_HUGETLB_2M ? page : (guint64)file.st_blksize);
     g_assert_cmpuint((guint64)file.st_size, ==, memory->size);
-    g_assert_cmpuint((guint64)file.st_blocks * 512, ==, kind == DL_RAM_SHMEM_THP ? memory->size : 0); /* unpopulated unless touched */
+    g_assert_cmpuint((guint64)file.st_blocks * 512, ==,
+                     kind == DL_RAM_SHMEM_THP ? memory->size : 0); /* unpopulated unless touched */
 
     memory->hva[5] = 'x';
     g_autoptr(GError) error = NULL;
@@ -77,7 +78,8 @@ test_pool_too_small(gconstpointer data)
     g_assert_null(dl_memory_new(kind, UINT64_C(1) << 45, &error)); /* 32 TiB */
     g_assert_error(error, DL_ERROR, DL_ERROR_RESOURCE);
     g_assert_nonnull(strstr(error->message, "; try: echo "));
-    g_assert_nonnull(strstr(error->message, kind == DL_RAM_HUGETLB_2M ? "hugepages-2048kB/nr_hugepages" : "hugepages-1048576kB/nr_hugepages"));
+    g_assert_nonnull(
+        strstr(error->message, kind == DL_RAM_HUGETLB_2M ? "hugepages-2048kB/nr_hugepages" : "hugepages-1048576kB/nr_hugepages"));
 }
 
 /* What one mapping reserved, another may not take: no SIGBUS later. */

@@ -70,10 +70,10 @@ fake_free(DlTracker *tracker)
     g_free(tracker);
 }
 
-#define FAKE(held)                                                                                                                \
-    {                                                                                                                             \
-        .facts = {.name = "fake", .holds = held, .rearm = DL_REARM_WITH_COLLECT}, .unit = fake_unit, .new = fake_new,           \
-        .arm = fake_arm, .collect = fake_collect, .release = fake_release, .free = fake_free                                      \
+#define FAKE(held)                                                                                                    \
+    {                                                                                                                 \
+        .facts = {.name = "fake", .holds = held, .rearm = DL_REARM_WITH_COLLECT}, .unit = fake_unit, .new = fake_new, \
+        .arm = fake_arm, .collect = fake_collect, .release = fake_release, .free = fake_free                          \
     }
 static const DlTrackerClass fake_process = FAKE(DL_HOLDS_PROCESS);
 static const DlTrackerClass fake_uffd = FAKE(DL_HOLDS_UFFD);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trackers that go by the page table, on plain memory of this process: uffd-wp and pagemap-scan on every RAM kind, and soft-dirty
- * where the kernel has it. The writers are this thread and one more that never stops.
+ * The trackers that go by the page table, on plain memory of this process: uffd-wp and pagemap-scan on every RAM kind, and
+ * soft-dirty where the kernel has it. The writers are this thread and one more that never stops.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -141,7 +141,8 @@ test_alias(gconstpointer data)
 
     if (!open_armed(&tracked, data, TRUE))
         return;
-    g_assert_cmpint(pwrite(tracked.memory->fd, &one, 8, 0) < 0 ? errno : 0, ==, ((const Case *)data)->kind >= DL_RAM_HUGETLB_2M ? EINVAL : 0);
+    g_assert_cmpint(pwrite(tracked.memory->fd, &one, 8, 0) < 0 ? errno : 0, ==,
+                    ((const Case *)data)->kind >= DL_RAM_HUGETLB_2M ? EINVAL : 0);
     g_autoptr(DlBitmap) found = harvest(&tracked);
     g_assert_true(dl_bitmap_is_empty(found));
     g_assert_true(dl_log_note_written(tracked.log, dl_layout_region(tracked.layout, 0)->gpa, 8));
@@ -222,6 +223,46 @@ test_replica(gconstpointer data)
     }
 }
 
+static gpointer
+count_up(gpointer user)
+{
+    Writer *writer = user;
+
+    while (!__atomic_load_n(&writer->stop, __ATOMIC_RELAXED))
+        __atomic_fetch_add((guint64 *)writer->tracked->memory->hva, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+/*
+ * One page, stored to without end: collect and rearm meet its fault at every possible moment. A page that is once left open and
+ * unreported is never reported again, and the next report does not come.
+ */
+static void
+test_race(gconstpointer data)
+{
+    g_auto(Tracked) tracked = {0};
+    guint reports = 0;
+    static const guint by_kind[DL_N_RAM_KINDS] = {4000, 2000, 1000, 50};
+    guint wanted = by_kind[((const Case *)data)->kind];
+
+    if (!open_armed(&tracked, data, TRUE))
+        return;
+    Writer writer = {.tracked = &tracked};
+    GThread *thread = g_thread_new("writer", count_up, &writer);
+    gint64 deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+    while (reports < wanted && g_get_monotonic_time() < deadline) {
+        g_autoptr(DlBitmap) found = harvest(&tracked);
+        if (dl_bitmap_is_empty(found))
+            continue;
+        reports++;
+        deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+    }
+    __atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);
+    move_to(&tracked, "none"); /* lets a writer go that nobody answers */
+    g_thread_join(thread);
+    g_assert_cmpuint(reports, ==, wanted);
+}
+
 /* --- punching --- */
 
 typedef struct {
@@ -234,7 +275,8 @@ punch(gpointer user, GError **error)
 {
     const Hole *hole = user;
 
-    if (fallocate(hole->tracked->memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)hole->offset, (off_t)hole->size) == 0)
+    if (fallocate(hole->tracked->memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)hole->offset,
+                  (off_t)hole->size) == 0)
         return TRUE;
     dl_set_error(error, DL_ERROR_FAILED, errno, NULL, "fallocate");
     return FALSE;
@@ -424,6 +466,7 @@ main(int argc, char **argv)
         {"sees-system-calls", test_system_call},
         {"does-not-see-another-mapping", test_alias},
         {"a-replica-fed-under-load-is-equal", test_replica},
+        {"no-race-leaves-a-page-open-and-unreported", test_race},
         {"a-discard-is-reported-and-so-is-what-follows", test_discard},
         {"release-leaves-nothing-armed", test_release},
         {"release-lets-blocked-writers-go", test_release_under_load},

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The rings' walk over a simulated kernel, which does what KVM does: pushes without looking whether there is room (as an emulated
- * batch of instructions makes it), asks a vCPU to exit from its soft limit on, and on a reset goes over harvested entries until the
- * first that is not.
+ * batch of instructions makes it), asks a vCPU to exit from its soft limit on, and on a reset goes over harvested entries until
+ * the first that is not.
  *
  * The simulation knows each page's protection: a store to a protected page pushes an entry and unprotects it, a store to an
- * unprotected page leaves no trace. What must hold: once the vCPUs have stopped and been harvested, every page stored to since it was
- * last reported is reported.
+ * unprotected page leaves no trace. What must hold: once the vCPUs have stopped and been harvested, every page stored to since
+ * it was last reported is reported.
  */
 #include <errno.h>
 #include <string.h>
@@ -68,7 +68,8 @@ static void
 sim_burst(Sim *sim, guint n_stores)
 {
     for (guint i = 0; i < n_stores; i++)
-        sim_store(sim, (guint)g_test_rand_int_range(0, (gint)sim->n_rings), (guint32)g_test_rand_int_range(0, (gint)sim->n_pages));
+        sim_store(sim, (guint)g_test_rand_int_range(0, (gint)sim->n_rings),
+                  (guint32)g_test_rand_int_range(0, (gint)sim->n_pages));
 }
 
 static gint64
@@ -294,7 +295,8 @@ test_storm(void)
 
     for (guint seed = 0; seed < 60; seed++) {
         guint32 size = 128u << g_test_rand_int_range(0, 4);
-        g_autoptr(Sim) sim = sim_new(size, (guint)g_test_rand_int_range(1, MOST_RINGS + 1), (guint32)g_test_rand_int_range(50, MOST_PAGES));
+        g_autoptr(Sim) sim =
+            sim_new(size, (guint)g_test_rand_int_range(1, MOST_RINGS + 1), (guint32)g_test_rand_int_range(50, MOST_PAGES));
         sim->early = 6;
         for (guint round = 0; round < 150; round++) {
             sim->burst = g_test_rand_int_range(0, 3) ? 0 : (guint)g_test_rand_int_range(1, (gint)size * 2);
@@ -358,7 +360,8 @@ test_rubbish(void)
     for (guint round = 0; round < 200; round++) {
         g_autoptr(Sim) sim = sim_new(128, 2, 100);
         for (guint i = 0; i < 128; i++)
-            sim->kernel[0].entries[i] = (struct kvm_dirty_gfn){g_test_rand_int(), g_test_rand_int(), g_test_rand_int() * UINT64_C(0x100000001)};
+            sim->kernel[0].entries[i] =
+                (struct kvm_dirty_gfn){g_test_rand_int(), g_test_rand_int(), g_test_rand_int() * UINT64_C(0x100000001)};
         for (guint i = 0; i < 5; i++) {
             dl_ring_set_harvest(&sim->set, sim->out, NULL);
             dl_ring_set_full(&sim->set, 1, sim->out, NULL);

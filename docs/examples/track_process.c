@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tracks a piece of this process's own memory with libdirtylog, without any VM: writes some pages, asks which, copies just those, and
- * checks that the copy is the same as the memory.
+ * Tracks a piece of this process's own memory with libdirtylog, without any VM: writes some pages, asks which, copies just
+ * those, and checks that the copy is the same as the memory.
  *
  *   cc track_process.c $(pkg-config --cflags --libs dirtylog) -o track_process
  *   ./track_process [tracker [RAM kind]]           pagemap-scan and shmem, unless told otherwise
@@ -84,8 +84,8 @@ track(const char *tracker, const char *kind_name, GError **error)
             memory->hva[i * 7919 * 64 % memory->size] = (guint8)(pass + i);
         if (!copy_dirty_pages(log, consumer, copy, &copied, error))
             return FALSE;
-        printf("pass %" G_GUINT64_FORMAT ": %" G_GUINT64_FORMAT " stores, %" G_GUINT64_FORMAT " pages copied, the copy is %s\n", pass,
-               100 * pass, copied, memcmp(copy, memory->hva, memory->size) == 0 ? "the same" : "DIFFERENT");
+        printf("pass %" G_GUINT64_FORMAT ": %" G_GUINT64_FORMAT " stores, %" G_GUINT64_FORMAT " pages copied, the copy is %s\n",
+               pass, 100 * pass, copied, memcmp(copy, memory->hva, memory->size) == 0 ? "the same" : "DIFFERENT");
     }
     gboolean same = memcmp(copy, memory->hva, memory->size) == 0;
     if (!same)

@@ -37,6 +37,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/docs/the toy tracker of hacking.md reports what was written and nothing else", test_toy_reports_what_was_written);
+    g_test_add_func("/docs/the toy tracker of hacking.md reports what was written and nothing else",
+                    test_toy_reports_what_was_written);
     return g_test_run();
 }

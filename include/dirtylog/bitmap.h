@@ -32,8 +32,8 @@ DlBitmap *dl_bitmap_copy(const DlBitmap *bitmap);
 void dl_bitmap_free(DlBitmap *bitmap);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlBitmap, dl_bitmap_free)
 
-guint64 dl_bitmap_size(const DlBitmap *bitmap);      /* bits */
-guint64 *dl_bitmap_words(DlBitmap *bitmap);          /* (size + 63) / 64 words */
+guint64 dl_bitmap_size(const DlBitmap *bitmap); /* bits */
+guint64 *dl_bitmap_words(DlBitmap *bitmap);     /* (size + 63) / 64 words */
 const guint64 *dl_bitmap_words_const(const DlBitmap *bitmap);
 
 void dl_bitmap_set(DlBitmap *bitmap, guint64 bit);
@@ -56,8 +56,8 @@ gboolean dl_bitmap_is_empty(const DlBitmap *bitmap);
 
 /**
  * dl_bitmap_next_run: the first run of set bits at or after @from, clipped to @end.
- * Returns FALSE when there is none. `for (DlPageRange run = {.first = 0}; dl_bitmap_next_run(b, run.first + run.count, end, &run);)`
- * walks them all.
+ * Returns FALSE when there is none. This walks them all:
+ *   for (DlPageRange run = {.first = 0}; dl_bitmap_next_run(bitmap, run.first + run.count, end, &run);)
  */
 gboolean dl_bitmap_next_run(const DlBitmap *bitmap, guint64 from, guint64 end, DlPageRange *run);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DlLog: the active tracker, the pages still pending for each consumer, the log of the program's own stores, and the harvest lock.
+ * DlLog: the active tracker, the pages still pending for each consumer, the log of the program's own stores, and the harvest
+ * lock.
  *
  *   log = dl_log_new(layout, &host, &error);
  *   consumer = dl_log_subscribe(log);
@@ -45,7 +46,10 @@ const DlTrackerFacts *dl_log_tracker(DlLog *log);
 
 DlConsumer *dl_log_subscribe(DlLog *log);
 void dl_log_unsubscribe(DlLog *log, DlConsumer *consumer);
-/** dl_consumer_take: ORs the consumer's pending pages of @range into @out (layout's size) and takes them from it. Returns how many. */
+/**
+ * dl_consumer_take: ORs the consumer's pending pages of @range into @out (layout's size) and takes them from it. Returns how
+ * many.
+ */
 guint64 dl_consumer_take(DlConsumer *consumer, DlPageRange range, DlBitmap *out);
 /** dl_consumer_give_back: what was taken and could not be used is pending again. */
 void dl_consumer_give_back(DlConsumer *consumer, const DlBitmap *pages);
@@ -100,15 +104,16 @@ gboolean dl_log_move(DlLog *log, const char *name, const DlTrackerOptions *optio
 /* --- the program's own events --- */
 
 /**
- * dl_log_note_written: the program stored to [@gpa, @gpa + @size) itself; call it after the store and before whoever stored counts as
- * stopped. Lock-free. Notes are ORed into every collect, whatever the tracker. FALSE: outside the layout, nothing noted.
+ * dl_log_note_written: the program stored to [@gpa, @gpa + @size) itself; call it after the store and before whoever stored
+ * counts as stopped. Lock-free. Notes are ORed into every collect, whatever the tracker. FALSE: outside the layout, nothing
+ * noted.
  */
 gboolean dl_log_note_written(DlLog *log, guint64 gpa, guint64 size);
 
 /**
- * dl_log_discard: runs @punch (fallocate, madvise; may be NULL) under the harvest lock and reports the range dirty, since no tracker
- * does: an armed clean page stays clean though its content is now zero (kernel-facts: PUNCH_HOLE, MADV_REMOVE, MADV_DONTNEED).
- * If @punch fails, the range is reported all the same and its error returned.
+ * dl_log_discard: runs @punch (fallocate, madvise; may be NULL) under the harvest lock and reports the range dirty, since no
+ * tracker does: an armed clean page stays clean though its content is now zero (kernel-facts: PUNCH_HOLE, MADV_REMOVE,
+ * MADV_DONTNEED). If @punch fails, the range is reported all the same and its error returned.
  */
 typedef gboolean (*DlPunch)(gpointer user, GError **error);
 gboolean dl_log_discard(DlLog *log, guint64 gpa, guint64 size, DlPunch punch, gpointer user, GError **error);

@@ -53,7 +53,7 @@ DlMemory *dl_memory_new(DlRamKind kind, guint64 size, GError **error);
 void dl_memory_free(DlMemory *memory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlMemory, dl_memory_free)
 
-/** dl_memory_populate: gives every page of the range its backing and leaves its content alone (MADV_POPULATE_WRITE, Linux 5.14). */
+/** dl_memory_populate: gives every page of the range its backing and leaves its content alone (MADV_POPULATE_WRITE, 5.14). */
 gboolean dl_memory_populate(DlMemory *memory, guint64 offset, guint64 size, GError **error);
 
 /** dl_memory_collapse: MADV_COLLAPSE over a shmem-thp range, verified in smaps; a no-op for the other kinds. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this kernel can do, found by trying it on a small piece of memory, never by its version. Each trial runs in a child process
- * with a time limit; a child that the kernel never gives back (protect-scanning unpopulated hugetlb before 6.12.97) is left behind
- * rather than waited for. The child is forked: probe before the program starts threads or maps much memory. From a program with threads
- * it works too, a trial that ran out of time is then made twice (a lock that was held at the fork cannot be told from a hang).
+ * What this kernel can do, found by trying it on a small piece of memory, never by its version. Each trial runs in a child
+ * process with a time limit; a child that the kernel never gives back (protect-scanning unpopulated hugetlb before 6.12.97) is
+ * left behind rather than waited for. The child is forked: probe before the program starts threads or maps much memory. From a
+ * program with threads it works too, a trial that ran out of time is then made twice (a lock that was held at the fork cannot
+ * be told from a hang).
  */
 #pragma once
 

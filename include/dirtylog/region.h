@@ -3,8 +3,8 @@
  * What is tracked: regions (a memslot each, or a piece of a process's memory) and the layout that numbers their pages.
  *
  * Bits are dense over the regions in the order of their gpa, and each region starts at a multiple of 64 bits, so that a memslot's
- * dirty bitmap can be read and ORed in words, whatever the hole below 4 GiB. The bits between a region's end and the next multiple
- * of 64 belong to no page and are never set.
+ * dirty bitmap can be read and ORed in words, whatever the hole below 4 GiB. The bits between a region's end and the next
+ * multiple of 64 belong to no page and are never set.
  */
 #pragma once
 
@@ -34,7 +34,8 @@ typedef struct DlLayout DlLayout;
 
 /**
  * dl_layout_new: copies @regions, sorts them by gpa.
- * Errors: INVALID when they are empty, misaligned, overlap in gpa or hva, or wrap. (dl_log_new() refuses two regions with one slot.)
+ * Errors: INVALID when they are empty, misaligned, overlap in gpa or hva, or wrap. (dl_log_new() refuses two regions with one
+ * slot.)
  */
 DlLayout *dl_layout_new(const DlRegion *regions, guint n_regions, GError **error);
 DlLayout *dl_layout_ref(DlLayout *layout);

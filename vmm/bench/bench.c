@@ -128,7 +128,8 @@ run_rounds(Bench *bench, GRand *rand)
             if (bench->cancelled && *bench->cancelled)
                 return FALSE;
             if (bench->progress)
-                bench->progress(bench->done, bench->total, plan_case, seconds_left(bench, rounds - round - 1, order, i), bench->user);
+                bench->progress(bench->done, bench->total, plan_case, seconds_left(bench, rounds - round - 1, order, i),
+                                bench->user);
             run_case(bench, order[i], round);
         }
     }

@@ -14,4 +14,5 @@ typedef void (*BenchProgress)(guint done, guint total, const PlanCase *next, dou
  * @cancelled: when it becomes non-zero the benchmark ends early; what was measured stays, marked interrupted.
  * Returns: FALSE when it was cancelled.
  */
-gboolean bench_run(Plan *plan, const BenchOptions *options, const volatile gint *cancelled, BenchProgress progress, gpointer user);
+gboolean bench_run(Plan *plan, const BenchOptions *options, const volatile gint *cancelled, BenchProgress progress,
+                   gpointer user);

@@ -21,5 +21,5 @@ void evidence_free(Evidence *evidence);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Evidence, evidence_free)
 
 /** evidence_add: takes a window into account; windows come in order. Made to be called from LabConfig.observe. */
-void evidence_add(Evidence *evidence, const LabWindow *window);
+void evidence_add(Evidence *evidence, const LabWindow *seen);
 Diagnosis evidence_diagnose(const Evidence *evidence);

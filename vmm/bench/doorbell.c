@@ -13,8 +13,8 @@ struct Doorbell {
     GMutex lock;
     GCond changed;
     guint n_vcpus;
-    guint64 released;  /* passes that may have begun */
-    guint64 *rung;     /* a vCPU each: how often it asked */
+    guint64 released; /* passes that may have begun */
+    guint64 *rung;    /* a vCPU each: how often it asked */
     gboolean stopping;
 };
 
@@ -43,8 +43,9 @@ ring(gpointer user, guint vcpu, guint64 offset, guint size, guint64 value)
         struct abi_mailbox mailbox = {0};
 
         guest_ram_load(machine_ram(doorbell->machine), ABI_MAILBOX_GPA, &mailbox, sizeof mailbox);
-        machine_crash(doorbell->machine, "the embedded guest gave up: error %" G_GUINT64_FORMAT " at rip 0x%" G_GINT64_MODIFIER "x",
-                      mailbox.error, mailbox.error_rip);
+        machine_crash(doorbell->machine,
+                      "the embedded guest gave up: error %" G_GUINT64_FORMAT " at rip 0x%" G_GINT64_MODIFIER "x", mailbox.error,
+                      mailbox.error_rip);
     }
 }
 

@@ -24,8 +24,8 @@ struct HostWriter {
     struct abi_arena arena;
     StoreFunc store;
     MachineGate *gate;
-    int file;         /* vmm-syscall: the file that is read from */
-    guint8 **aliases; /* alias: a second mapping of each region */
+    int file;          /* vmm-syscall: the file that is read from */
+    guint8 **aliases;  /* alias: a second mapping of each region */
     guint32 *versions; /* kvm: each clock's version before the first pass */
 
     GThread *thread;

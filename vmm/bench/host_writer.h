@@ -14,7 +14,7 @@ typedef struct HostWriter HostWriter;
  * host_writer_new: starts the thread, which waits for host_writer_release(). @workload: with vcpus 1; for `kvm` one actor a vCPU.
  * `kvm` enables each vCPU's clock: call it before the machine is started.
  */
-HostWriter *host_writer_new(Writer writer, Board *board, const struct abi_workload *workload, const struct abi_arena *arena,
+HostWriter *host_writer_new(Writer kind, Board *board, const struct abi_workload *workload, const struct abi_arena *arena,
                             GError **error);
 /** host_writer_free: the machine is stopped by then, so the thread ends by itself. */
 void host_writer_free(HostWriter *writer);

@@ -21,10 +21,10 @@
 #include "machine/vcpu.h"
 
 /* A guest that makes no progress for so long is stuck. */
-#define STALL_LIMIT_US (60 * G_USEC_PER_SEC)
+#define STALL_LIMIT_US (INT64_C(60) * G_USEC_PER_SEC)
 #define RING_ENTRIES 65536
 
-G_DEFINE_QUARK(lab-error, lab_error)
+G_DEFINE_QUARK(lab - error, lab_error)
 
 typedef struct {
     const LabConfig *config;
@@ -36,7 +36,7 @@ typedef struct {
     Doorbell *doorbell;
     HostWriter *host_writer; /* NULL: the guest writes */
     WriteList *list;
-    Replica *replica; /* NULL: not wanted */
+    Replica *replica;             /* NULL: not wanted */
     struct abi_workload workload; /* the writers' own */
     guint n_actors;
     guint64 *positions;
@@ -51,9 +51,9 @@ typedef struct {
     guint64 overflows; /* counted up to the last window's end */
 
     LabFigures *figures;
-    guint64 *busy_cycles;  /* of all vCPUs, a pass each */
-    gint64 *paused_ns;     /* of all vCPUs that were in mid-pass, a pass each */
-    gint64 oracle_cpu_ns;  /* this thread's time for the oracles */
+    guint64 *busy_cycles; /* of all vCPUs, a pass each */
+    gint64 *paused_ns;    /* of all vCPUs that were in mid-pass, a pass each */
+    gint64 oracle_cpu_ns; /* this thread's time for the oracles */
     double ns_per_cycle;
 } Lab;
 
@@ -255,7 +255,7 @@ make_page_sets(Lab *lab)
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
         *sets[i] = dl_bitmap_new(n_bits);
     add_pages(lab, lab->own, ABI_MAILBOX_GPA, 1);
-    add_pages(lab, lab->own, ABI_VCPU_GPA(0), 2 * lab->config->vcpus);
+    add_pages(lab, lab->own, ABI_VCPU_GPA(0), UINT64_C(2) * lab->config->vcpus);
     add_pages(lab, lab->own, ABI_STACK_GPA(0), lab->config->vcpus);
     if (lab->config->writer == WRITER_GUEST_RING0) {
         add_pages(lab, lab->own, ABI_RING0_LIST_GPA(0), lab->config->vcpus);
@@ -264,8 +264,7 @@ make_page_sets(Lab *lab)
     add_pages(lab, lab->page_tables, ABI_PAGE_TABLES_GPA, (ABI_ARENA_GPA - ABI_PAGE_TABLES_GPA) / ABI_PAGE_SIZE);
     if (lab->config->writer == WRITER_KVM)
         add_pages(lab, lab->kvm_pages, ABI_KVMCLOCK_GPA(0), lab->config->vcpus);
-    lab->judge = (JudgeContext){lab->config->facts, lab->config->writer, lab->layout,
-                                lab->own,           lab->page_tables,    lab->kvm_pages};
+    lab->judge = (JudgeContext){lab->config->facts, lab->config->writer, lab->layout, lab->own, lab->page_tables, lab->kvm_pages};
 }
 
 static gboolean
@@ -273,16 +272,18 @@ make_board(Lab *lab, GError **error)
 {
     const LabConfig *config = lab->config;
     gboolean guest = writer_is_guest(config->writer);
-    g_autofree char *command_line = g_strdup_printf(
-        "pattern=%s pages=%" G_GUINT64_FORMAT " passes=0 seed=%" G_GUINT64_FORMAT " vcpus=%u ring=%d touch=1",
-        pattern_name(guest ? config->pattern : ABI_IDLE), guest ? config->pages : 0, config->seed, config->vcpus,
-        config->writer == WRITER_GUEST_RING0 ? 0 : 3);
+    g_autofree char *command_line =
+        g_strdup_printf("pattern=%s pages=%" G_GUINT64_FORMAT " passes=0 seed=%" G_GUINT64_FORMAT " vcpus=%u ring=%d touch=1",
+                        pattern_name(guest ? config->pattern : ABI_IDLE), guest ? config->pages : 0, config->seed, config->vcpus,
+                        config->writer == WRITER_GUEST_RING0 ? 0 : 3);
     const BoardConfig board = {
         .ram = config->ram,
         .memory_bytes = config->memory_bytes,
         .vcpus = config->vcpus,
         .populate = TRUE,
-        .dirty_ring_entries = config->facts->holds != DL_HOLDS_RING ? 0 : config->ring_entries ? config->ring_entries : RING_ENTRIES,
+        .dirty_ring_entries = config->facts->holds != DL_HOLDS_RING ? 0
+                              : config->ring_entries                ? config->ring_entries
+                                                                    : RING_ENTRIES,
         .command_line = command_line,
     };
 
@@ -319,9 +320,11 @@ make_writers(Lab *lab, const struct abi_arena *arena, GError **error)
 
     lab->n_actors = guest || config->writer == WRITER_KVM ? config->vcpus : 1;
     lab->positions = g_new0(guint64, lab->n_actors);
-    lab->workload = (struct abi_workload){
-        .pattern = config->pattern, .vcpus = lab->n_actors, .pages = config->pages, .seed = config->seed,
-        .arena_pages = abi_arena_pages(arena)};
+    lab->workload = (struct abi_workload){.pattern = config->pattern,
+                                          .vcpus = lab->n_actors,
+                                          .pages = config->pages,
+                                          .seed = config->seed,
+                                          .arena_pages = abi_arena_pages(arena)};
     if (!guest) {
         lab->host_writer = host_writer_new(config->writer, lab->board, &lab->workload, arena, error);
         if (!lab->host_writer)
@@ -417,7 +420,8 @@ tear_down(Lab *lab)
     g_clear_pointer(&lab->host_writer, host_writer_free);
     g_clear_pointer(&lab->list, write_list_free);
     g_clear_pointer(&lab->replica, replica_free);
-    DlBitmap *sets[] = {lab->own, lab->page_tables, lab->kvm_pages, lab->nothing, lab->reported, lab->taken, lab->missed, lab->differed};
+    DlBitmap *sets[] = {lab->own,      lab->page_tables, lab->kvm_pages, lab->nothing,
+                        lab->reported, lab->taken,       lab->missed,    lab->differed};
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
         g_clear_pointer(&sets[i], dl_bitmap_free);
     g_clear_pointer(&lab->board, board_free);

@@ -21,9 +21,9 @@ typedef enum {
 /** What a window's end looked like, for whoever watches the oracles (the tests that name a lying tracker). */
 typedef struct {
     const JudgeWindow *window;
-    const DlBitmap *missed;  /* by the write list */
+    const DlBitmap *missed;   /* by the write list */
     const DlBitmap *differed; /* by the replica; empty without one */
-    guint64 unexplained;     /* extra pages in this window, both oracles together */
+    guint64 unexplained;      /* extra pages in this window, both oracles together */
     DlLayout *layout;
 } LabWindow;
 

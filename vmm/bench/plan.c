@@ -8,7 +8,6 @@
 #include "machine/kvm.h"
 #include "machine/ram.h"
 
-
 /* Ring 0 may be emulated, at some µs a store: unless asked otherwise, a pass stays small. */
 #define RING0_PAGES 512
 
@@ -16,8 +15,16 @@ void
 bench_options_init(BenchOptions *options)
 {
     *options = (BenchOptions){
-        .memory_bytes = UINT64_C(256) << 20, .vcpus = 1, .pages_percent = 10, .passes = 5, .runs = 3, .warmup = 1, .seed = 1,
-        .handler_cpu = -1, .with_write_list = TRUE, .with_replica = TRUE,
+        .memory_bytes = UINT64_C(256) << 20,
+        .vcpus = 1,
+        .pages_percent = 10,
+        .passes = 5,
+        .runs = 3,
+        .warmup = 1,
+        .seed = 1,
+        .handler_cpu = -1,
+        .with_write_list = TRUE,
+        .with_replica = TRUE,
     };
     PlanList *lists[] = {&options->trackers, &options->rams, &options->writers, &options->patterns};
     for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
@@ -244,8 +251,8 @@ check_host(const BenchOptions *options, GError **error)
     guint max_vcpus = MIN(kvm_max_vcpus(kvm), (guint)ABI_MAX_VCPUS);
     close(kvm);
     if (options->vcpus > max_vcpus) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE, "%u vCPUs are more than the %u that this KVM and the embedded guest have",
-                    options->vcpus, max_vcpus);
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE,
+                    "%u vCPUs are more than the %u that this KVM and the embedded guest have", options->vcpus, max_vcpus);
         return FALSE;
     }
     return TRUE;
@@ -290,8 +297,12 @@ plan_new(const BenchOptions *options, GError **error)
     g_autoptr(Plan) plan = g_new0(Plan, 1);
     g_autoptr(GHashTable) probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_probe);
     Host host = {probes, options};
-    LabConfig lab = {.memory_bytes = options->memory_bytes, .vcpus = options->vcpus, .passes = options->passes, .seed = options->seed,
-                     .with_write_list = options->with_write_list, .with_replica = options->with_replica};
+    LabConfig lab = {.memory_bytes = options->memory_bytes,
+                     .vcpus = options->vcpus,
+                     .passes = options->passes,
+                     .seed = options->seed,
+                     .with_write_list = options->with_write_list,
+                     .with_replica = options->with_replica};
 
     plan->cases = g_ptr_array_new_with_free_func(free_case);
     if (!check_host(options, error) || !add_all(plan, &host, &lab, error))
@@ -309,7 +320,8 @@ plan_estimate_seconds(const Plan *plan, const BenchOptions *options)
         const PlanCase *plan_case = g_ptr_array_index(plan->cases, i);
         double write_us = g_str_equal(plan_case->lab.facts->name, "uffd-wp") ? 150 : 10;
         double writes = (double)plan_case->lab.pages * (plan_case->lab.pattern == ABI_HOTSPOT ? 1.5 : 1);
-        double run = 0.1 + 1.5 * gib + plan_case->lab.passes * (0.4 * gib * plan_case->lab.with_replica + writes * write_us / 1e6);
+        double run =
+            0.1 + 1.5 * gib + plan_case->lab.passes * (0.4 * gib * plan_case->lab.with_replica + writes * write_us / 1e6);
         seconds += plan_case->runnable ? run * (options->runs + options->warmup) : 0;
     }
     return seconds;

@@ -30,7 +30,8 @@ replica_new(DlLayout *layout, GError **error)
 
     if (copy == MAP_FAILED) {
         g_set_error(error, DL_ERROR, DL_ERROR_RESOURCE,
-                    "no memory for a replica of the guest's RAM (%s): use less --memory or --oracle write-list", g_strerror(errno));
+                    "no memory for a replica of the guest's RAM (%s): use less --memory or --oracle write-list",
+                    g_strerror(errno));
         return NULL;
     }
     madvise(copy, size, MADV_HUGEPAGE); /* filled at once and in full: a fault each 2 MiB instead of each 4 KiB */

@@ -42,7 +42,8 @@ stall_percentile(const struct abi_histogram *histogram, double share, double ns_
     for (guint i = 0; i + 1 < ABI_HISTOGRAM_BUCKETS; i++) {
         seen += (double)histogram->count[i];
         if (histogram->count[i] && seen >= rank)
-            return MIN((double)(abi_histogram_floor(i) + abi_histogram_floor(i + 1)) / 2, (double)histogram->max_cycles) * ns_per_cycle;
+            return MIN((double)(abi_histogram_floor(i) + abi_histogram_floor(i + 1)) / 2, (double)histogram->max_cycles) *
+                   ns_per_cycle;
     }
     return (double)histogram->max_cycles * ns_per_cycle;
 }

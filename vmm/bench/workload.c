@@ -11,12 +11,9 @@ static const struct {
     const char *name;
     DlWriters flag;
 } writers[N_WRITERS] = {
-    [WRITER_GUEST] = {"guest", DL_WRITER_GUEST},
-    [WRITER_GUEST_RING0] = {"guest-ring0", DL_WRITER_GUEST_RING0},
-    [WRITER_VMM] = {"vmm", DL_WRITER_VMM},
-    [WRITER_VMM_SYSCALL] = {"vmm-syscall", DL_WRITER_VMM_SYSCALL},
-    [WRITER_ALIAS] = {"alias", DL_WRITER_ALIAS},
-    [WRITER_KVM] = {"kvm", DL_WRITER_KVM},
+    [WRITER_GUEST] = {"guest", DL_WRITER_GUEST}, [WRITER_GUEST_RING0] = {"guest-ring0", DL_WRITER_GUEST_RING0},
+    [WRITER_VMM] = {"vmm", DL_WRITER_VMM},       [WRITER_VMM_SYSCALL] = {"vmm-syscall", DL_WRITER_VMM_SYSCALL},
+    [WRITER_ALIAS] = {"alias", DL_WRITER_ALIAS}, [WRITER_KVM] = {"kvm", DL_WRITER_KVM},
 };
 
 const char *

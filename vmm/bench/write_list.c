@@ -19,7 +19,7 @@ struct WriteList {
 
     guint64 *cursor; /* an actor each */
     WriteWindow window;
-    DlBitmap *fresh; /* written since the last re-arm */
+    DlBitmap *fresh;      /* written since the last re-arm */
     GArray *first_writes; /* guint64, a pass each */
 };
 
@@ -103,10 +103,11 @@ typedef struct {
     guint64 value;
 } Locus;
 
+/* Only for an actor that writes at all. */
 static Locus
 locate(const WriteList *list, guint actor, guint64 position)
 {
-    guint64 per_pass = write_list_pass_writes(list, actor);
+    guint64 per_pass = MAX(write_list_pass_writes(list, actor), 1);
     Locus locus = {.pass = position / per_pass};
 
     if (list->config.kvmclock) {
@@ -136,7 +137,8 @@ count_first_write(WriteList *list, const Locus *locus)
 static void
 advance(WriteList *list, guint actor, guint64 position)
 {
-    DlBitmap *touched = list->config.workload.pattern == ABI_READ && !list->config.kvmclock ? list->window.read : list->window.written;
+    DlBitmap *touched =
+        list->config.workload.pattern == ABI_READ && !list->config.kvmclock ? list->window.read : list->window.written;
 
     for (; list->cursor[actor] < position; list->cursor[actor]++) {
         Locus locus = locate(list, actor, list->cursor[actor]);

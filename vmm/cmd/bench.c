@@ -11,15 +11,17 @@
 
 /** What the user typed, before it is understood. */
 typedef struct {
-    char *trackers, *rams, *memory, *vcpus, *writers, *patterns, *pages, *passes, *runs, *warmup, *seed, *handler, *oracles, *json, *format;
+    char *trackers, *rams, *memory, *vcpus, *writers, *patterns, *pages, *passes, *runs, *warmup, *seed, *handler, *oracles,
+        *json, *format;
     gboolean quick, list;
 } Typed;
 
 static void
 typed_clear(Typed *typed)
 {
-    char **texts[] = {&typed->trackers, &typed->rams, &typed->memory, &typed->vcpus,   &typed->writers, &typed->patterns, &typed->pages, &typed->passes,
-                      &typed->runs,     &typed->warmup, &typed->seed, &typed->handler, &typed->oracles, &typed->json,     &typed->format};
+    char **texts[] = {&typed->trackers, &typed->rams,    &typed->memory,  &typed->vcpus, &typed->writers,
+                      &typed->patterns, &typed->pages,   &typed->passes,  &typed->runs,  &typed->warmup,
+                      &typed->seed,     &typed->handler, &typed->oracles, &typed->json,  &typed->format};
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
@@ -68,10 +70,10 @@ parse_lists(const Typed *typed, BenchOptions *options, GError **error)
     g_autofree char *trackers = cmd_known_trackers();
     g_autofree char *rams = cmd_known_rams();
 
-    return cmd_parse_list("--tracker", typed->trackers ? typed->trackers : "all", cmd_lookup_tracker, trackers, &options->trackers.all,
-                          options->trackers.values, error) &&
-           cmd_parse_list("--ram", typed->rams ? typed->rams : "shmem", cmd_lookup_ram, rams, &options->rams.all, options->rams.values,
-                          error) &&
+    return cmd_parse_list("--tracker", typed->trackers ? typed->trackers : "all", cmd_lookup_tracker, trackers,
+                          &options->trackers.all, options->trackers.values, error) &&
+           cmd_parse_list("--ram", typed->rams ? typed->rams : "shmem", cmd_lookup_ram, rams, &options->rams.all,
+                          options->rams.values, error) &&
            parse_plain_list("--writer", typed->writers ? typed->writers : "guest", lookup_writer, N_WRITERS,
                             "guest,guest-ring0,vmm,vmm-syscall,alias,kvm", &options->writers, error) &&
            parse_plain_list("--pattern", typed->patterns ? typed->patterns : "random", pattern_from_name, N_BENCH_PATTERNS,
@@ -84,7 +86,8 @@ parse_oracles(const Typed *typed, BenchOptions *options, GError **error)
     g_autoptr(GArray) values = g_array_new(FALSE, FALSE, sizeof(guint));
     gboolean all;
 
-    if (!cmd_parse_list("--oracle", typed->oracles ? typed->oracles : "all", lookup_oracle, "write-list,replica,none", &all, values, error))
+    if (!cmd_parse_list("--oracle", typed->oracles ? typed->oracles : "all", lookup_oracle, "write-list,replica,none", &all,
+                        values, error))
         return FALSE;
     options->with_write_list = options->with_replica = all;
     for (guint i = 0; i < values->len; i++) {
@@ -128,8 +131,8 @@ parse_handler(const char *text, BenchOptions *options, GError **error)
         else if (g_ascii_string_to_unsigned(places[i], 10, 0, (guint64)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1) - 1, &cpu, NULL))
             options->handler_cpu = (gint)cpu;
         else {
-            g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "--uffd-handler: \"%s\" is neither same, other nor an online CPU's number",
-                        places[i]);
+            g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE,
+                        "--uffd-handler: \"%s\" is neither same, other nor an online CPU's number", places[i]);
             return FALSE;
         }
     }
@@ -202,8 +205,8 @@ understand(const Typed *typed, BenchOptions *options, GError **error)
 static char *
 describe_case(const BenchResult *result)
 {
-    return g_strdup_printf("%s, %s, %u vCPU%s, %s, %s", result->tracker, result->ram, result->vcpus, result->vcpus == 1 ? "" : "s",
-                           result->writer, result->pattern);
+    return g_strdup_printf("%s, %s, %u vCPU%s, %s, %s", result->tracker, result->ram, result->vcpus,
+                           result->vcpus == 1 ? "" : "s", result->writer, result->pattern);
 }
 
 /* One line that is written over; it is cut so that it never wraps. */
@@ -324,15 +327,16 @@ run(int argc, char **argv)
         {"ram", 0, 0, G_OPTION_ARG_STRING, &typed.rams, "What backs the guest's RAM (shmem)", "LIST"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &typed.memory, "Guest RAM (256M)", "SIZE"},
         {"vcpus", 0, 0, G_OPTION_ARG_STRING, &typed.vcpus, "vCPUs (1)", "N"},
-        {"writer", 0, 0, G_OPTION_ARG_STRING, &typed.writers, "Who writes: guest,guest-ring0,vmm,vmm-syscall,alias,kvm (guest)", "LIST"},
+        {"writer", 0, 0, G_OPTION_ARG_STRING, &typed.writers, "Who writes: guest,guest-ring0,vmm,vmm-syscall,alias,kvm (guest)",
+         "LIST"},
         {"pattern", 0, 0, G_OPTION_ARG_STRING, &typed.patterns, "sequential,random,hotspot,stride,silent,read (random)", "LIST"},
         {"pages", 0, 0, G_OPTION_ARG_STRING, &typed.pages, "Distinct pages a pass, all vCPUs together (10%)", "N or P%"},
         {"passes", 0, 0, G_OPTION_ARG_STRING, &typed.passes, "Passes a run (5)", "N"},
         {"runs", 0, 0, G_OPTION_ARG_STRING, &typed.runs, "Runs a case, each with a fresh guest (3)", "N"},
         {"warmup", 0, 0, G_OPTION_ARG_STRING, &typed.warmup, "Runs a case before those that count (1)", "N"},
         {"seed", 0, 0, G_OPTION_ARG_STRING, &typed.seed, "Decides pages, stops and the order of runs (1)", "N"},
-        {"uffd-handler", 0, 0, G_OPTION_ARG_STRING, &typed.handler, "CPU of uffd-wp's handler: vCPU 0's, another, a number (same)",
-         "same,other or CPU"},
+        {"uffd-handler", 0, 0, G_OPTION_ARG_STRING, &typed.handler,
+         "CPU of uffd-wp's handler: vCPU 0's, another, a number (same)", "same,other or CPU"},
         {"oracle", 0, 0, G_OPTION_ARG_STRING, &typed.oracles, "What judges accuracy: write-list,replica,none (all)", "LIST"},
         {"quick", 0, 0, G_OPTION_ARG_NONE, &typed.quick, "Less of everything: under a minute, 80 columns", NULL},
         {"list", 0, 0, G_OPTION_ARG_NONE, &typed.list, "Print the cases, what is skipped and why, the time; run nothing", NULL},

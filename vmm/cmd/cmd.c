@@ -14,7 +14,7 @@
 #include "cmd/revision.h"
 #include "machine/error.h"
 
-G_DEFINE_QUARK(cmd-error, cmd_error)
+G_DEFINE_QUARK(cmd - error, cmd_error)
 
 /* --- errors --- */
 
@@ -71,8 +71,8 @@ cmd_parse(const Subcommand *command, const GOptionEntry *entries, int argc, char
         return FALSE;
     }
     if (argc > 1) {
-        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s takes no argument \"%s\": see dirtylab %s --help", command->name, arguments[1],
-                    command->name);
+        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s takes no argument \"%s\": see dirtylab %s --help", command->name,
+                    arguments[1], command->name);
         return FALSE;
     }
     return TRUE;
@@ -93,8 +93,8 @@ cmd_parse_size(const char *option, const char *text, guint64 *bytes, GError **er
         unit = strchr(units, g_ascii_toupper(*end));
     guint shift = unit ? 10 * (guint)(unit - units + 1) : 0;
     if (!number || errno || (*end && !unit) || number > (guint64)G_MAXINT64 >> shift) {
-        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s: \"%s\" is no size: give a number of bytes above 0, with K, M, G or T if you like",
-                    option, text);
+        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE,
+                    "%s: \"%s\" is no size: give a number of bytes above 0, with K, M, G or T if you like", option, text);
         return FALSE;
     }
     *bytes = number << shift;
@@ -112,7 +112,8 @@ cmd_parse_count(const char *option, const char *text, guint64 low, guint64 high,
 }
 
 gboolean
-cmd_parse_list(const char *option, const char *text, CmdLookup lookup, const char *known, gboolean *all, GArray *values, GError **error)
+cmd_parse_list(const char *option, const char *text, CmdLookup lookup, const char *known, gboolean *all, GArray *values,
+               GError **error)
 {
     g_auto(GStrv) names = g_strsplit(text, ",", 64);
 
@@ -122,7 +123,8 @@ cmd_parse_list(const char *option, const char *text, CmdLookup lookup, const cha
         gboolean seen = FALSE;
 
         if (!lookup(names[i], &value)) {
-            g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s: \"%s\" is unknown: give all, or some of %s", option, names[i], known);
+            g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "%s: \"%s\" is unknown: give all, or some of %s", option, names[i],
+                        known);
             return FALSE;
         }
         for (guint j = 0; j < values->len; j++)
@@ -241,7 +243,8 @@ cmd_check_output(const char *path, GError **error)
     }
     if (!problem)
         return TRUE;
-    g_set_error(error, RESULTS_ERROR, RESULTS_ERROR_IO, "%s cannot be written: %s; nothing was measured", path, g_strerror(problem));
+    g_set_error(error, RESULTS_ERROR, RESULTS_ERROR_IO, "%s cannot be written: %s; nothing was measured", path,
+                g_strerror(problem));
     return FALSE;
 }
 

@@ -23,8 +23,8 @@ probe_all(void)
             g_auto(DlProbe) probe = {0};
 
             dl_probe(tracker, (DlRamKind)ram, &probe);
-            g_ptr_array_add(
-                rows, probe_row_new(tracker->name, dl_ram_kind_name((DlRamKind)ram), probe.supported, probe.reason, probe.remedy));
+            g_ptr_array_add(rows, probe_row_new(tracker->name, dl_ram_kind_name((DlRamKind)ram), probe.supported, probe.reason,
+                                                probe.remedy));
         }
     }
     return rows;
@@ -34,9 +34,9 @@ static int
 run(int argc, char **argv)
 {
     g_autofree char *json = NULL;
-    const GOptionEntry entries[] = {
-        {"json", 0, 0, G_OPTION_ARG_FILENAME, &json, "Write the results as JSON; - is standard output, instead of the table", "FILE"},
-        {0}};
+    const GOptionEntry entries[] = {{"json", 0, 0, G_OPTION_ARG_FILENAME, &json,
+                                     "Write the results as JSON; - is standard output, instead of the table", "FILE"},
+                                    {0}};
     g_autoptr(GError) error = NULL;
     g_auto(DlHostFacts) facts = {0};
 

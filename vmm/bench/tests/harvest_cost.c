@@ -65,7 +65,8 @@ set_stage(Stage *stage, guint64 memory_bytes, const char *tracker)
     const BoardConfig config = {.memory_bytes = memory_bytes, .vcpus = 1, .populate = TRUE, .command_line = command_line};
 
     stage->board = board_new(&config, &error);
-    if (!stage->board || !(stage->doorbell = doorbell_new(board_machine(stage->board), &error)) || !board_start(stage->board, &error))
+    if (!stage->board || !(stage->doorbell = doorbell_new(board_machine(stage->board), &error)) ||
+        !board_start(stage->board, &error))
         die("the guest", error);
     stage->layout = guest_ram_layout(board_ram(stage->board));
     stage->scratch = dl_bitmap_new(dl_layout_n_bits(stage->layout));
@@ -155,7 +156,8 @@ compare(const char *name, guint64 memory_bytes, const char *tracker, gboolean di
             ns[order[i]] += order[i] ? through_library(&stage) : bare(&stage);
         }
         if (pair >= 2) /* two to warm up */
-            g_print("%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", name, memory_bytes, ns[TRUE] / 2, ns[FALSE] / 2);
+            g_print("%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", name, memory_bytes, ns[TRUE] / 2,
+                    ns[FALSE] / 2);
     }
     strike_stage(&stage);
 }

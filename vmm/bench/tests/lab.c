@@ -87,7 +87,10 @@ static LabConfig
 case_for_lie(Lie lie)
 {
     gboolean rewriting = lie == LIE_NO_REARM || lie == LIE_READ_BEFORE_REARM;
-    LabConfig config = small_case(LIAR_INNER, WRITER_GUEST, rewriting ? ABI_HOTSPOT : lie == LIE_TRUNCATE ? ABI_SEQUENTIAL : ABI_RANDOM);
+    LabConfig config = small_case(LIAR_INNER, WRITER_GUEST,
+                                  rewriting             ? ABI_HOTSPOT
+                                  : lie == LIE_TRUNCATE ? ABI_SEQUENTIAL
+                                                        : ABI_RANDOM);
 
     config.memory_bytes += 3 * DL_PAGE_SIZE; /* the last bitmap word is no whole one */
     if (config.pattern != ABI_RANDOM)
@@ -170,9 +173,9 @@ add_writer_tests(void)
         for (guint w = 0; w < N_WRITERS; w++) {
             const DlTrackerFacts *facts = dl_tracker_facts(t);
             TrackerAndWriter *pair = g_new(TrackerAndWriter, 1);
-            g_autofree char *name = g_strdup_printf("/lab/writers/%s %s %s", facts->name,
-                                                    writer_is_unseen((Writer)w, facts) ? "misses every page of" : "misses nothing of",
-                                                    writer_name((Writer)w));
+            g_autofree char *name = g_strdup_printf(
+                "/lab/writers/%s %s %s", facts->name,
+                writer_is_unseen((Writer)w, facts) ? "misses every page of" : "misses nothing of", writer_name((Writer)w));
 
             *pair = (TrackerAndWriter){t, (Writer)w};
             g_test_add_data_func_full(name, pair, test_writer, g_free);
@@ -284,12 +287,9 @@ int
 main(int argc, char **argv)
 {
     static const char *const lies[N_LIES] = {
-        [LIE_DROP] = "drops a page",
-        [LIE_ADD] = "adds a page",
-        [LIE_LATE] = "reports a page late",
-        [LIE_TRUNCATE] = "truncates the last word",
-        [LIE_NO_REARM] = "does not re-arm",
-        [LIE_READ_BEFORE_REARM] = "has pages read before it re-arms",
+        [LIE_DROP] = "drops a page",        [LIE_ADD] = "adds a page",
+        [LIE_LATE] = "reports a page late", [LIE_TRUNCATE] = "truncates the last word",
+        [LIE_NO_REARM] = "does not re-arm", [LIE_READ_BEFORE_REARM] = "has pages read before it re-arms",
     };
 
     g_test_init(&argc, &argv, NULL);

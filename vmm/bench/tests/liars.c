@@ -56,7 +56,7 @@ drop(Liar *liar)
 static void
 add(Liar *liar)
 {
-    guint64 page = everything(liar).count / 2 + liar->n_harvests * 64;
+    guint64 page = everything(liar).count / 2 + UINT64_C(64) * liar->n_harvests;
 
     while (dl_bitmap_test(liar->found, page))
         page++;
@@ -123,10 +123,10 @@ harvest_before_rearm(DlTracker *tracker, DlBitmap *out, GError **error)
     return inner->rearm(liar->inner, everything(liar), liar->found, error) && inner_harvest(liar, out, error);
 }
 
-#define HARVEST(lie, falsify)                                                                                                     \
-    static gboolean harvest_##lie(DlTracker *tracker, DlBitmap *out, GError **error)                                              \
-    {                                                                                                                             \
-        return harvest_and(tracker, out, falsify, error);                                                                         \
+#define HARVEST(lie, falsify)                                                        \
+    static gboolean harvest_##lie(DlTracker *tracker, DlBitmap *out, GError **error) \
+    {                                                                                \
+        return harvest_and(tracker, out, falsify, error);                            \
     }
 HARVEST(drop, drop)
 HARVEST(add, add)
@@ -174,7 +174,7 @@ static DlTracker *
 liar_new(const DlTrackerContext *context, const DlTrackerClass *class, GError **error)
 {
     const DlTrackerClass *inner_class = dl_tracker_class_by_name(LIAR_INNER);
-    DlTracker *inner = inner_class->new(context, error);
+    DlTracker *inner = inner_class->new (context, error);
 
     if (!inner)
         return NULL;
@@ -182,16 +182,17 @@ liar_new(const DlTrackerContext *context, const DlTrackerClass *class, GError **
     inner->context = context;
     Liar *liar = g_new0(Liar, 1);
     guint64 n_bits = dl_layout_n_bits(context->layout);
-    *liar = (Liar){.base = {class, context}, .inner = inner, .found = dl_bitmap_new(n_bits), .ever_reported = dl_bitmap_new(n_bits)};
+    *liar =
+        (Liar){.base = {class, context}, .inner = inner, .found = dl_bitmap_new(n_bits), .ever_reported = dl_bitmap_new(n_bits)};
     return &liar->base;
 }
 
 static const DlTrackerClass classes[N_LIES];
 
-#define NEW(lie, index)                                                                                                           \
-    static DlTracker *new_##lie(const DlTrackerContext *context, GError **error)                                                  \
-    {                                                                                                                             \
-        return liar_new(context, &classes[index], error);                                                                         \
+#define NEW(lie, index)                                                          \
+    static DlTracker *new_##lie(const DlTrackerContext *context, GError **error) \
+    {                                                                            \
+        return liar_new(context, &classes[index], error);                        \
     }
 NEW(drop, LIE_DROP)
 NEW(add, LIE_ADD)
@@ -200,11 +201,11 @@ NEW(truncate, LIE_TRUNCATE)
 NEW(no_rearm, LIE_NO_REARM)
 NEW(before_rearm, LIE_READ_BEFORE_REARM)
 
-#define LIAR(lie)                                                                                                                 \
-    {                                                                                                                             \
-        .facts = {.name = "liar-" #lie, .interface = "a lie", .holds = DL_HOLDS_MEMSLOT_LOG, .rearm = DL_REARM_BY_RANGE},         \
-        .new = new_##lie, .arm = liar_arm, .collect = liar_collect, .rearm = liar_rearm, .harvest = harvest_##lie,                \
-        .release = liar_release, .free = liar_free,                                                                               \
+#define LIAR(lie)                                                                                                         \
+    {                                                                                                                     \
+        .facts = {.name = "liar-" #lie, .interface = "a lie", .holds = DL_HOLDS_MEMSLOT_LOG, .rearm = DL_REARM_BY_RANGE}, \
+        .new = new_##lie, .arm = liar_arm, .collect = liar_collect, .rearm = liar_rearm, .harvest = harvest_##lie,        \
+        .release = liar_release, .free = liar_free,                                                                       \
     }
 static const DlTrackerClass classes[N_LIES] = {
     [LIE_DROP] = LIAR(drop),         [LIE_ADD] = LIAR(add),           [LIE_LATE] = LIAR(late),
@@ -221,9 +222,12 @@ Diagnosis
 liar_diagnosis(Lie lie)
 {
     static const Diagnosis found[N_LIES] = {
-        [LIE_DROP] = DIAGNOSIS_DROPS,         [LIE_ADD] = DIAGNOSIS_ADDS,
-        [LIE_LATE] = DIAGNOSIS_LATE,          [LIE_TRUNCATE] = DIAGNOSIS_TRUNCATES,
-        [LIE_NO_REARM] = DIAGNOSIS_DOES_NOT_REARM, [LIE_READ_BEFORE_REARM] = DIAGNOSIS_READS_BEFORE_REARM,
+        [LIE_DROP] = DIAGNOSIS_DROPS,
+        [LIE_ADD] = DIAGNOSIS_ADDS,
+        [LIE_LATE] = DIAGNOSIS_LATE,
+        [LIE_TRUNCATE] = DIAGNOSIS_TRUNCATES,
+        [LIE_NO_REARM] = DIAGNOSIS_DOES_NOT_REARM,
+        [LIE_READ_BEFORE_REARM] = DIAGNOSIS_READS_BEFORE_REARM,
     };
     return found[lie];
 }

@@ -10,7 +10,13 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { TRACKER, RAM, VCPUS, PATTERN, N_FACTORS };
+enum {
+    TRACKER,
+    RAM,
+    VCPUS,
+    PATTERN,
+    N_FACTORS
+};
 
 typedef struct {
     guint value[N_FACTORS];
@@ -36,14 +42,15 @@ static void
 judge(const LabConfig *config, const LabFigures *figures)
 {
     const AccuracyResult *oracles[] = {&figures->write_list, &figures->replica};
-    g_autofree char *what = g_strdup_printf("%s on %s, %u vCPUs, %s, %" G_GUINT64_FORMAT " MiB, seed %" G_GUINT64_FORMAT, config->facts->name,
-                                            dl_ram_kind_name(config->ram), config->vcpus, pattern_name(config->pattern),
-                                            config->memory_bytes / MIB, config->seed);
+    g_autofree char *what = g_strdup_printf("%s on %s, %u vCPUs, %s, %" G_GUINT64_FORMAT " MiB, seed %" G_GUINT64_FORMAT,
+                                            config->facts->name, dl_ram_kind_name(config->ram), config->vcpus,
+                                            pattern_name(config->pattern), config->memory_bytes / MIB, config->seed);
 
     for (guint i = 0; i < G_N_ELEMENTS(oracles); i++) {
         if (oracles[i]->missed_pages != oracles[i]->expected_missed_pages || oracles[i]->extra[EXTRA_UNEXPLAINED]) {
-            g_test_message("%s: %s: %" G_GUINT64_FORMAT " missed, %" G_GUINT64_FORMAT " of them expected, %" G_GUINT64_FORMAT " unexplained", what,
-                           i ? "replica" : "write list", oracles[i]->missed_pages, oracles[i]->expected_missed_pages,
+            g_test_message("%s: %s: %" G_GUINT64_FORMAT " missed, %" G_GUINT64_FORMAT " of them expected, %" G_GUINT64_FORMAT
+                           " unexplained",
+                           what, i ? "replica" : "write list", oracles[i]->missed_pages, oracles[i]->expected_missed_pages,
                            oracles[i]->extra[EXTRA_UNEXPLAINED]);
             g_test_fail();
         }
@@ -73,7 +80,8 @@ run_sized(const Combination *combination, guint64 memory_bytes, guint64 seed)
     };
 
     lab_arena(memory_bytes, &arena);
-    config.pages = lab_clamp_pages(config.writer, config.pattern, MIN(abi_arena_pages(&arena) / 10, 3000), memory_bytes, config.vcpus);
+    config.pages =
+        lab_clamp_pages(config.writer, config.pattern, MIN(abi_arena_pages(&arena) / 10, 3000), memory_bytes, config.vcpus);
     if (!lab_run(&config, 0.5, figures, &error)) {
         g_test_message("%s on %s: %s", config.facts->name, dl_ram_kind_name(config.ram), error->message);
         g_test_fail();
@@ -86,8 +94,10 @@ static void
 run(const Combination *combination, guint64 seed)
 {
     /* a size that is no multiple of 64 pages where the backing allows it */
-    static const guint64 sizes[DL_N_RAM_KINDS] = {
-        [DL_RAM_SHMEM] = 64 * MIB + 5 * 4096, [DL_RAM_SHMEM_THP] = 64 * MIB, [DL_RAM_HUGETLB_2M] = 64 * MIB, [DL_RAM_HUGETLB_1G] = 1024 * MIB};
+    static const guint64 sizes[DL_N_RAM_KINDS] = {[DL_RAM_SHMEM] = 64 * MIB + UINT64_C(5) * 4096,
+                                                  [DL_RAM_SHMEM_THP] = 64 * MIB,
+                                                  [DL_RAM_HUGETLB_2M] = 64 * MIB,
+                                                  [DL_RAM_HUGETLB_1G] = 1024 * MIB};
 
     run_sized(combination, sizes[combination->value[RAM]], seed);
 }
@@ -197,7 +207,8 @@ test_large(gconstpointer ram)
 static void
 test_sum(void)
 {
-    g_test_message("%" G_GUINT64_FORMAT " runs, %" G_GUINT64_FORMAT " page observations judged, %" G_GUINT64_FORMAT " pages written",
+    g_test_message("%" G_GUINT64_FORMAT " runs, %" G_GUINT64_FORMAT " page observations judged, %" G_GUINT64_FORMAT
+                   " pages written",
                    matrix.runs, matrix.observations, matrix.written);
     g_assert_cmpuint(matrix.observations, >=, 10000000);
 }
@@ -226,7 +237,8 @@ static void
 add_full(void)
 {
     for (guint t = 0; t < dl_n_trackers(); t++) {
-        g_autofree char *name = g_strdup_printf("/matrix/full/%s misses nothing undeclared and explains every page", dl_tracker_facts(t)->name);
+        g_autofree char *name =
+            g_strdup_printf("/matrix/full/%s misses nothing undeclared and explains every page", dl_tracker_facts(t)->name);
         g_test_add_data_func(name, GUINT_TO_POINTER(t), test_tracker_in_full);
     }
     g_test_add_data_func("/matrix/full/guests of 4 GiB on shmem", GUINT_TO_POINTER(DL_RAM_SHMEM), test_large);

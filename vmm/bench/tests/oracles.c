@@ -143,10 +143,8 @@ judge(Fixture *f, const char *tracker, Writer writer, WriteList *list, const gui
     AccuracyResult sum = {0};
     const JudgeContext context = {dl_tracker_facts_by_name(tracker), writer, f->layout, f->none, f->none, f->none};
 
-    const JudgeWindow window = {.reported = f->reported,
-                                .writes = write_list_close_window(list, positions),
-                                .changed = f->none,
-                                .overflow = overflow};
+    const JudgeWindow window = {
+        .reported = f->reported, .writes = write_list_close_window(list, positions), .changed = f->none, .overflow = overflow};
     judge_write_list(&context, &window, write_list_scope(list), &sum, f->missed);
     return sum;
 }
@@ -158,7 +156,8 @@ report_written(Fixture *f, const struct abi_workload *workload, guint64 n_writes
         dl_bitmap_set(f->reported, page_at(workload, 0, 0, i));
 }
 
-static const struct abi_workload random_workload = {.pattern = ABI_RANDOM, .vcpus = 1, .pages = 100, .seed = 7, .arena_pages = ARENA_PAGES};
+static const struct abi_workload random_workload = {
+    .pattern = ABI_RANDOM, .vcpus = 1, .pages = 100, .seed = 7, .arena_pages = ARENA_PAGES};
 
 static void
 test_an_exact_report_is_exact(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
@@ -179,9 +178,9 @@ test_each_cause_has_its_pages(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
 {
     g_autoptr(WriteList) list = make_list(f, ABI_RANDOM, 1, 100, FALSE);
 
-    report_written(f, &random_workload, 39);                               /* of 40: one is missed */
-    dl_bitmap_set(f->reported, page_at(&random_workload, 0, 0, 40));       /* in flight */
-    dl_bitmap_set(f->reported, page_at(&random_workload, 0, 0, 60));       /* nothing explains it */
+    report_written(f, &random_workload, 39);                         /* of 40: one is missed */
+    dl_bitmap_set(f->reported, page_at(&random_workload, 0, 0, 40)); /* in flight */
+    dl_bitmap_set(f->reported, page_at(&random_workload, 0, 0, 60)); /* nothing explains it */
     AccuracyResult sum = judge(f, "kvm-bitmap", WRITER_GUEST, list, (guint64[]){40}, FALSE);
     g_assert_cmpuint(sum.missed_pages, ==, 1);
     g_assert_true(dl_bitmap_test(f->missed, page_at(&random_workload, 0, 0, 39)));
@@ -309,7 +308,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("write-list/written is what lies before each position", DL_RAM_SHMEM, test_written_is_the_prefix);
     ADD("write-list/a write in flight that is in RAM was written", DL_RAM_SHMEM, test_a_stored_write_in_flight_counts_as_written);
-    ADD("write-list/a silent write in flight is demanded of no window", DL_RAM_SHMEM, test_a_silent_write_in_flight_is_demanded_of_no_window);
+    ADD("write-list/a silent write in flight is demanded of no window", DL_RAM_SHMEM,
+        test_a_silent_write_in_flight_is_demanded_of_no_window);
     ADD("write-list/a re-arm makes first writes anew", DL_RAM_SHMEM, test_a_rearm_makes_first_writes_anew);
     ADD("judge/an exact report is exact", DL_RAM_SHMEM, test_an_exact_report_is_exact);
     ADD("judge/each cause has its own pages", DL_RAM_SHMEM, test_each_cause_has_its_pages);

@@ -14,7 +14,7 @@ result() { # ok|not ok, name, what was seen
     number=$((number + 1))
     echo "$1 $number - $2"
     if [ "$1" = "not ok" ]; then
-        sed 's/^/# /' <<<"$3"
+        printf '%s\n' "# ${3//$'\n'/$'\n'# }"
     fi
 }
 
