@@ -78,7 +78,7 @@ gboolean
 dl_bitmap_test(const DlBitmap *bitmap, guint64 bit)
 {
     g_assert(bit < bitmap->n_bits);
-    return bitmap->words[bit / 64] >> (bit % 64) & 1;
+    return (bitmap->words[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
 static void

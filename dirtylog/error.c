@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-G_DEFINE_QUARK(dl - error - quark, dl_error)
+G_DEFINE_QUARK(dl-error, dl_error);
 
 void
 dl_set_error(GError **error, DlError code, int saved_errno, const char *remedy, const char *format, ...)

@@ -9,7 +9,6 @@
 #include "dirtylog/private.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/memfd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,11 +263,14 @@ huge_mapped_bytes(guint64 start, guint64 end)
     if (!smaps)
         return 0;
     while (getline(&line, &room, smaps) > 0) {
-        guint64 low, high, kib;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &low, &high) == 2)
+        char *rest;
+        guint64 low = g_ascii_strtoull(line, &rest, 16);
+        if (rest != line && *rest == '-') { /* a mapping's first line: LOW-HIGH, in hexadecimal */
+            guint64 high = g_ascii_strtoull(rest + 1, NULL, 16);
             overlap = MIN(high, end) > MAX(low, start) ? MIN(high, end) - MAX(low, start) : 0;
-        else if (overlap && sscanf(line, "ShmemPmdMapped: %" SCNu64 " kB", &kib) == 1)
-            total += MIN(kib * 1024, overlap);
+        } else if (overlap && g_str_has_prefix(line, "ShmemPmdMapped:")) {
+            total += MIN(g_ascii_strtoull(line + strlen("ShmemPmdMapped:"), NULL, 10) * 1024, overlap);
+        }
     }
     free(line);
     fclose(smaps);

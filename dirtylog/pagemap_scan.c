@@ -198,26 +198,6 @@ pagemap_scan_collect(DlTracker *tracker, DlBitmap *out, GError **error)
     return TRUE;
 }
 
-/*
- * The next piece of [from, end) to protect: from an open page on, over gaps of less than GAP_PAGES, to the last open page
- * inside the window.
- */
-static gboolean
-next_piece(const DlBitmap *open_pages, guint64 from, guint64 end, guint64 window, DlPageRange *piece)
-{
-    DlPageRange run;
-
-    if (!dl_bitmap_next_run(open_pages, from, end, &run))
-        return FALSE;
-    guint64 limit = MIN(end, run.first + window);
-    piece->first = run.first;
-    guint64 last = MIN(run.first + run.count, limit);
-    while (last < limit && dl_bitmap_next_run(open_pages, last, MIN(limit, last + GAP_PAGES), &run))
-        last = run.first + run.count;
-    piece->count = last - piece->first;
-    return TRUE;
-}
-
 static gboolean
 protect_piece(PagemapScan *scan, const Place *place, DlPageRange piece, DlBitmap *out, GError **error)
 {
@@ -241,11 +221,12 @@ pagemap_scan_rearm(DlTracker *tracker, DlPageRange range, DlBitmap *out, GError 
 
     for (guint i = 0; i < dl_layout_n_regions(tracker->context->layout); i++) {
         Place place = place_of(tracker->context->layout, i);
-        guint64 window = MAX(WINDOW_PAGES, pagemap_scan_unit(place.region->kind) / DL_PAGE_SIZE);
+        const DlPieceLimits limits = {MAX(WINDOW_PAGES, pagemap_scan_unit(place.region->kind) / DL_PAGE_SIZE), GAP_PAGES};
         guint64 end = MIN(range.first + range.count, place.pages.first + place.pages.count);
         DlPageRange piece = {.first = MAX(range.first, place.pages.first)};
 
-        while (piece.first + piece.count < end && next_piece(scan->open_pages, piece.first + piece.count, end, window, &piece)) {
+        while (piece.first + piece.count < end &&
+               dl_uffd_next_piece(scan->open_pages, piece.first + piece.count, end, &limits, &piece)) {
             if (!protect_piece(scan, &place, piece, out, error))
                 return FALSE;
         }

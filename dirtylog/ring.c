@@ -58,7 +58,7 @@ set_flags(DlRing *ring, guint32 index, guint32 flags)
 static gboolean
 is_dirty(const DlRing *ring, guint32 index)
 {
-    return flags_of(ring, index) & KVM_DIRTY_GFN_F_DIRTY;
+    return (flags_of(ring, index) & KVM_DIRTY_GFN_F_DIRTY) != 0;
 }
 
 /* Calls reset until @wanted entries are reset or it makes no more progress. Returns how many, or -errno. */

@@ -70,7 +70,7 @@ typedef struct {
 gboolean dl_ring_set_harvest(DlRingSet *set, DlBitmap *out, GError **error);
 
 /** dl_ring_set_full: the same, for a vCPU that stands and has reported its ring full. */
-gboolean dl_ring_set_full(DlRingSet *set, guint ring, DlBitmap *out, GError **error);
+gboolean dl_ring_set_full(DlRingSet *set, guint index, DlBitmap *out, GError **error);
 
 /**
  * dl_ring_set_drain: empties the rings of a log that has been switched off, so that whoever arms it next finds them clean. What

@@ -109,7 +109,7 @@ read_entries(SoftDirty *soft, guint64 hva, guint64 n_pages, GError **error)
 static gboolean
 is_soft_dirty(guint64 entry)
 {
-    return entry >> SOFT_DIRTY_BIT & 1;
+    return (entry >> SOFT_DIRTY_BIT & 1) != 0;
 }
 
 /* A page of our own: set by a store, cleared by a clear, set by another store. */

@@ -20,7 +20,7 @@
 #define PML4_GPA 0x2000
 #define PDPT_GPA 0x3000
 #define PD_GPA 0x4000 /* and the four pages after it */
-#define N_PDS 5
+#define N_PDS UINT64_C(5)
 #define RUN_LIMIT 100
 
 static gboolean

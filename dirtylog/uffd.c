@@ -218,3 +218,19 @@ dl_uffd_mend(const DlLayout *layout)
             g_info("huge pages not restored: %s", error->message);
     }
 }
+
+gboolean
+dl_uffd_next_piece(const DlBitmap *open_pages, guint64 from, guint64 end, const DlPieceLimits *limits, DlPageRange *piece)
+{
+    DlPageRange run;
+
+    if (!dl_bitmap_next_run(open_pages, from, end, &run))
+        return FALSE;
+    guint64 limit = MIN(end, run.first + limits->window);
+    guint64 last = MIN(run.first + run.count, limit);
+    piece->first = run.first;
+    while (last < limit && dl_bitmap_next_run(open_pages, last, MIN(limit, last + limits->gap), &run))
+        last = run.first + run.count;
+    piece->count = last - piece->first;
+    return TRUE;
+}

@@ -29,3 +29,16 @@ gboolean dl_uffd_protect_all(int uffd, const DlLayout *layout, gboolean on, GErr
  * dl_uffd_mend: after release, what protecting has split is collapsed again (shmem-thp). Never fails: it is for speed only.
  */
 void dl_uffd_mend(const DlLayout *layout);
+
+/** How far a piece may reach: at most @window pages, over gaps of less than @gap pages between two open ones. */
+typedef struct {
+    guint64 window;
+    guint64 gap;
+} DlPieceLimits;
+
+/**
+ * dl_uffd_next_piece: the next piece of [@from, @end) that one call protects, from an open page on to the last open page within the
+ * limits. The pages in its gaps are protected once more, which costs less than a call for each side of them. FALSE: none is open.
+ */
+gboolean dl_uffd_next_piece(const DlBitmap *open_pages, guint64 from, guint64 end, const DlPieceLimits *limits,
+                            DlPageRange *piece);

@@ -39,6 +39,8 @@
 #define BATCH 16
 /* Pages protected under one hold of the lock: 4 MiB, some 40 µs; a unit where it is larger. */
 #define REARM_PAGES UINT64_C(1024)
+/* A call costs about as much as protecting so many pages, with the guest stopped; with it running, a turn at the lock costs more. */
+#define GAP_PAGES UINT64_C(128)
 
 typedef struct {
     DlTracker base;
@@ -286,31 +288,29 @@ uffd_wp_collect(DlTracker *tracker, DlBitmap *out, GError **error)
     return FALSE;
 }
 
-/* Protects one run of collected pages of one region, whole units of it, a bounded piece at a time. */
+/* Protects one piece of a region, whole units of it. */
 static gboolean
-protect_run(UffdWp *wp, const DlRegion *region, DlPageRange pages, DlPageRange run, GError **error)
+protect_piece(UffdWp *wp, const DlRegion *region, DlPageRange pages, DlPageRange piece, GError **error)
 {
     guint64 unit = uffd_wp_unit(region->kind) / DL_PAGE_SIZE;
-    guint64 step = MAX(REARM_PAGES, unit);
-    guint64 first = dl_round_down(run.first - pages.first, unit);
-    guint64 end = dl_round_up(run.first + run.count - pages.first, unit);
+    guint64 first = dl_round_down(piece.first - pages.first, unit);
+    guint64 end = dl_round_up(piece.first + piece.count - pages.first, unit);
 
-    for (; first < end; first += step) {
-        guint64 count = MIN(step, end - first);
-        while (__atomic_load_n(&wp->handler_waits, __ATOMIC_RELAXED))
-            g_thread_yield();
-        g_mutex_lock(&wp->lock);
-        gboolean ok =
-            dl_uffd_protect(wp->uffd, (guint64)(guintptr)region->hva + first * DL_PAGE_SIZE, count * DL_PAGE_SIZE, TRUE, error);
-        g_mutex_unlock(&wp->lock);
-        if (!ok)
-            return FALSE;
-        guint64 last = MIN(first + count, pages.count);
-        dl_bitmap_clear_range(wp->open_pages, (DlPageRange){pages.first + first, last - first});
-    }
-    return TRUE;
+    while (__atomic_load_n(&wp->handler_waits, __ATOMIC_RELAXED))
+        g_thread_yield();
+    g_mutex_lock(&wp->lock);
+    gboolean ok = dl_uffd_protect(wp->uffd, (guint64)(guintptr)region->hva + first * DL_PAGE_SIZE, (end - first) * DL_PAGE_SIZE,
+                                  TRUE, error);
+    g_mutex_unlock(&wp->lock);
+    if (ok)
+        dl_bitmap_clear_range(wp->open_pages, (DlPageRange){pages.first + first, MIN(end, pages.count) - first});
+    return ok;
 }
 
+/*
+ * A piece also holds pages that were not collected. Those are protected anyway, or their bit is in `written` and stays there: the
+ * next collect reports them, a store before it only faults once more.
+ */
 static gboolean
 uffd_wp_rearm(DlTracker *tracker, DlPageRange range, DlBitmap *out, GError **error)
 {
@@ -319,12 +319,14 @@ uffd_wp_rearm(DlTracker *tracker, DlPageRange range, DlBitmap *out, GError **err
 
     (void)out; /* what is written after the collect waits in `written` */
     for (guint i = 0; i < dl_layout_n_regions(layout); i++) {
+        const DlRegion *region = dl_layout_region(layout, i);
+        const DlPieceLimits limits = {MAX(REARM_PAGES, uffd_wp_unit(region->kind) / DL_PAGE_SIZE), GAP_PAGES};
         DlPageRange pages = dl_layout_region_pages(layout, i);
         guint64 end = MIN(range.first + range.count, pages.first + pages.count);
-        DlPageRange run = {.first = MAX(range.first, pages.first)};
+        DlPageRange piece = {.first = MAX(range.first, pages.first)};
 
-        while (dl_bitmap_next_run(wp->open_pages, run.first + run.count, end, &run)) {
-            if (!protect_run(wp, dl_layout_region(layout, i), pages, run, error))
+        while (dl_uffd_next_piece(wp->open_pages, piece.first + piece.count, end, &limits, &piece)) {
+            if (!protect_piece(wp, region, pages, piece, error))
                 return FALSE;
         }
     }

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define BLOCK_WORDS 32
+#define BLOCK_WORDS UINT64_C(32)
 #define LINE_WORDS 8
 #define STRETCH_BLOCKS 32
 

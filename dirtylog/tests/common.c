@@ -34,6 +34,7 @@ tracked_open(Tracked *tracked, DlRamKind kind, guint64 size)
         return FALSE;
     }
     g_assert_no_error(error);
+    g_assert_nonnull(tracked->memory);
     DlRegion region = {.gpa = 0x100000, .size = tracked->memory->size, .hva = tracked->memory->hva, .kind = kind};
     tracked->layout = dl_layout_new(&region, 1, &error);
     g_assert_no_error(error);

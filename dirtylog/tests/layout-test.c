@@ -81,9 +81,18 @@ test_hostile_questions(void)
     const struct {
         guint64 gpa, size;
     } outside[] = {
-        {3 * GIB, 1},         {3 * GIB - 1, 2},         {0, 3 * GIB + 1},        {0, G_MAXUINT64},
-        {1, G_MAXUINT64},     {4 * GIB - 1, 1},         {G_MAXUINT64, 1},        {G_MAXUINT64, G_MAXUINT64},
-        {4 * GIB, 44 * 4096}, {4 * GIB + 43 * 4096, 0}, {5 * GIB + 4096, -4096}, {6 * GIB, 4096},
+        {3 * GIB, 1},
+        {3 * GIB - 1, 2},
+        {0, 3 * GIB + 1},
+        {0, G_MAXUINT64},
+        {1, G_MAXUINT64},
+        {4 * GIB - 1, 1},
+        {G_MAXUINT64, 1},
+        {G_MAXUINT64, G_MAXUINT64},
+        {4 * GIB, UINT64_C(44) * 4096},
+        {4 * GIB + UINT64_C(43) * 4096, 0},
+        {5 * GIB + 4096, -4096},
+        {6 * GIB, 4096},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(outside); i++) {
@@ -91,7 +100,7 @@ test_hostile_questions(void)
         g_assert_null(dl_layout_hva_of_gpa(layout, outside[i].gpa, outside[i].size));
     }
     g_assert_false(dl_layout_pages_of_hva(layout, HVA(0x2ffffffff), 1, &pages));
-    g_assert_false(dl_layout_pages_of_hva(layout, HVA(0x300000000), 66 * 4096, &pages));
+    g_assert_false(dl_layout_pages_of_hva(layout, HVA(0x300000000), UINT64_C(66) * 4096, &pages));
     g_assert_false(dl_layout_pages_of_hva(layout, HVA(G_MAXUINT64), G_MAXUINT64, &pages));
     const guint64 padding[] = {786432 + 43, 786495, 786496 + 65, 786496 + 128, G_MAXUINT64};
     for (guint i = 0; i < G_N_ELEMENTS(padding); i++) {

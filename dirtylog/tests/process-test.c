@@ -249,13 +249,13 @@ test_race(gconstpointer data)
         return;
     Writer writer = {.tracked = &tracked};
     GThread *thread = g_thread_new("writer", count_up, &writer);
-    gint64 deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+    gint64 deadline = g_get_monotonic_time() + INT64_C(2) * G_USEC_PER_SEC;
     while (reports < wanted && g_get_monotonic_time() < deadline) {
         g_autoptr(DlBitmap) found = harvest(&tracked);
         if (dl_bitmap_is_empty(found))
             continue;
         reports++;
-        deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+        deadline = g_get_monotonic_time() + INT64_C(2) * G_USEC_PER_SEC;
     }
     __atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);
     move_to(&tracked, "none"); /* lets a writer go that nobody answers */

@@ -24,7 +24,7 @@
 #define STALL_LIMIT_US (INT64_C(60) * G_USEC_PER_SEC)
 #define RING_ENTRIES 65536
 
-G_DEFINE_QUARK(lab - error, lab_error)
+G_DEFINE_QUARK(lab-error, lab_error);
 
 typedef struct {
     const LabConfig *config;

@@ -107,7 +107,8 @@ typedef struct {
 static Locus
 locate(const WriteList *list, guint actor, guint64 position)
 {
-    guint64 per_pass = MAX(write_list_pass_writes(list, actor), 1);
+    guint64 per_pass = write_list_pass_writes(list, actor);
+    g_assert(per_pass > 0);
     Locus locus = {.pass = position / per_pass};
 
     if (list->config.kvmclock) {

@@ -14,7 +14,7 @@
 #include "cmd/revision.h"
 #include "machine/error.h"
 
-G_DEFINE_QUARK(cmd - error, cmd_error)
+G_DEFINE_QUARK(cmd-error, cmd_error);
 
 /* --- errors --- */
 
