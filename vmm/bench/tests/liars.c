@@ -178,8 +178,6 @@ liar_new(const DlTrackerContext *context, const DlTrackerClass *class, GError **
 
     if (!inner)
         return NULL;
-    inner->class = inner_class;
-    inner->context = context;
     Liar *liar = g_new0(Liar, 1);
     guint64 n_bits = dl_layout_n_bits(context->layout);
     *liar =
