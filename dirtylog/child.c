@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child runs the trial, writes one byte (worked or not) and the message into a pipe, and ends by _exit(). The parent reads
+ * The child runs its body, which writes into a pipe (a trial: one byte, worked or not, and the message), and ends by _exit(). The parent reads
  * until end of file or until the time is over, then kills. It never waits for the child's end without a limit: a thread that
  * hangs in the kernel does not die of SIGKILL, and then stays a zombie until this process ends.
  *
@@ -20,32 +20,10 @@
 
 #include "dirtylog/private.h"
 
-#define MESSAGE_BYTES 4096
 #define REAP_TRIES 50
 
-typedef struct {
-    char text[MESSAGE_BYTES]; /* '+' or '-', then the message */
-    gsize length;
-    gboolean timed_out;
-    int status; /* waitpid's, or -1 */
-} Outcome;
-
-static void G_GNUC_NORETURN
-run_child(DlTrial trial, gpointer user, int pipe_fd)
-{
-    g_autoptr(GError) error = NULL;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    gboolean worked = trial(user, &error);
-    g_autofree char *text = g_strdup_printf("%c%s", worked ? '+' : '-', error ? error->message : "");
-    gsize length = MIN(strlen(text), MESSAGE_BYTES - 1);
-
-    /* Less than PIPE_BUF: written whole or not at all. */
-    _exit(write(pipe_fd, text, length) == (gssize)length ? 0 : 1);
-}
-
 static void
-read_outcome(int pipe_fd, guint limit_ms, Outcome *outcome)
+read_outcome(int pipe_fd, guint limit_ms, DlChildOutcome *outcome)
 {
     gint64 deadline = dl_now_ns() + (gint64)limit_ms * 1000000;
 
@@ -59,7 +37,7 @@ read_outcome(int pipe_fd, guint limit_ms, Outcome *outcome)
         outcome->timed_out = ready <= 0;
         if (outcome->timed_out)
             return;
-        gssize got = read(pipe_fd, outcome->text + outcome->length, MESSAGE_BYTES - 1 - outcome->length);
+        gssize got = read(pipe_fd, outcome->text + outcome->length, DL_CHILD_BYTES - 1 - outcome->length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -69,7 +47,7 @@ read_outcome(int pipe_fd, guint limit_ms, Outcome *outcome)
 }
 
 static void
-end_child(pid_t child, Outcome *outcome)
+end_child(pid_t child, DlChildOutcome *outcome)
 {
     outcome->status = -1;
     if (outcome->timed_out)
@@ -87,8 +65,8 @@ end_child(pid_t child, Outcome *outcome)
     kill(child, SIGKILL);
 }
 
-static gboolean
-try_once(DlTrial trial, gpointer user, guint limit_ms, Outcome *outcome)
+gboolean
+dl_child_run(DlChildBody body, gpointer user, guint limit_ms, DlChildOutcome *outcome)
 {
     int fds[2];
 
@@ -101,14 +79,37 @@ try_once(DlTrial trial, gpointer user, guint limit_ms, Outcome *outcome)
         close(fds[1]);
         return FALSE;
     }
-    if (child == 0)
-        run_child(trial, user, fds[1]);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        body(user, fds[1]);
+        _exit(0);
+    }
 
     close(fds[1]);
     read_outcome(fds[0], limit_ms, outcome);
     close(fds[0]);
     end_child(child, outcome);
     return TRUE;
+}
+
+typedef struct {
+    DlTrial trial;
+    gpointer user;
+} Trial;
+
+/* '+' or '-', then the message. */
+static void
+run_trial(gpointer user, int pipe_fd)
+{
+    const Trial *trial = user;
+    g_autoptr(GError) error = NULL;
+    gboolean worked = trial->trial(trial->user, &error);
+    g_autofree char *text = g_strdup_printf("%c%s", worked ? '+' : '-', error ? error->message : "");
+    gsize length = MIN(strlen(text), DL_CHILD_BYTES - 1);
+
+    /* Less than PIPE_BUF: written whole or not at all. */
+    if (write(pipe_fd, text, length) != (gssize)length)
+        _exit(1);
 }
 
 static gboolean
@@ -120,7 +121,7 @@ has_threads(void)
 }
 
 static void
-describe(const Outcome *outcome, guint limit_ms, DlProbe *probe)
+describe(const DlChildOutcome *outcome, guint limit_ms, DlProbe *probe)
 {
     if (outcome->length && outcome->text[0] == '+') {
         probe->supported = TRUE;
@@ -141,12 +142,13 @@ describe(const Outcome *outcome, guint limit_ms, DlProbe *probe)
 void
 dl_child_try(DlTrial trial, gpointer user, guint limit_ms, DlProbe *probe)
 {
-    Outcome outcome;
-    gboolean ran = try_once(trial, user, limit_ms, &outcome);
+    Trial what = {trial, user};
+    DlChildOutcome outcome;
+    gboolean ran = dl_child_run(run_trial, &what, limit_ms, &outcome);
 
     *probe = (DlProbe){0};
     if (ran && outcome.timed_out && has_threads())
-        ran = try_once(trial, user, limit_ms, &outcome);
+        ran = dl_child_run(run_trial, &what, limit_ms, &outcome);
     if (ran)
         describe(&outcome, limit_ms, probe);
     else

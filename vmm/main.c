@@ -9,6 +9,7 @@
 static const Subcommand *const subcommands[] = {
     &cmd_probe,
     &cmd_bench,
+    &cmd_semantics,
 };
 
 static void

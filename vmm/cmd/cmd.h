@@ -32,6 +32,7 @@ typedef struct {
 
 extern const Subcommand cmd_bench;
 extern const Subcommand cmd_probe;
+extern const Subcommand cmd_semantics;
 
 /* --- errors --- */
 

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pieces become a huge page again, by MADV_COLLAPSE through the tracked mapping or through another one of the same file, as khugepaged
+ * does it for any process: the tracked mapping's page table may be dropped over it, and its record of writes must not.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "semantics/cases.h"
+#include "semantics/pte_split.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#define HUGE_BYTES (UINT64_C(2) << 20)
+
+static guint8 *
+map_aligned(const Scene *scene)
+{
+    gsize size = scene->memory->size;
+    guint8 *room = mmap(NULL, size + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (room == MAP_FAILED)
+        return NULL;
+    guint8 *start = (guint8 *)(((guintptr)room + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES);
+    return mmap(start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, scene->memory->fd, 0);
+}
+
+static gboolean
+collapse(Scene *scene, guint8 *address)
+{
+    if (madvise(address, scene->memory->size, MADV_COLLAPSE) == 0)
+        return TRUE;
+    cell_say(scene->cell, "MADV_COLLAPSE: %s", strerror(errno));
+    return FALSE;
+}
+
+static gboolean
+step_here(Scene *scene, GError **error)
+{
+    if (!pte_split(scene, error))
+        return FALSE;
+    collapse(scene, scene->memory->hva);
+    return TRUE;
+}
+
+static gboolean
+step_alias(Scene *scene, GError **error)
+{
+    if (!pte_split(scene, error))
+        return FALSE;
+    guint8 *alias = map_aligned(scene);
+    if (!alias || alias == MAP_FAILED)
+        return cell_fail(error, "mapping the memory a second time");
+    madvise(alias, scene->memory->size, MADV_HUGEPAGE);
+    collapse(scene, alias);
+    munmap(alias, scene->memory->size);
+    return TRUE;
+}
+
+static gboolean
+run(Cell *cell, GError **error)
+{
+    return pte_run(cell, cell->about->variant ? step_alias : step_here, error);
+}
+
+const SemanticsCase case_pte_thp_collapse = {
+    .name = "pte.thp-collapse",
+    .required = PTE_REQUIRED,
+    .left_out = "the collapse",
+    .rams = "shmem-thp",
+    .run = run,
+};
+const SemanticsCase case_pte_thp_collapse_alias = {
+    .name = "pte.thp-collapse-alias",
+    .required = PTE_REQUIRED,
+    .left_out = "the collapse",
+    .finding =
+        "A collapse through another mapping of the file drops the tracked mapping's record of writes: keep khugepaged away from "
+        "the memfd (MADV_NOHUGEPAGE in every process that maps it).",
+    .rams = "shmem-thp",
+    .run = run,
+    .variant = 1,
+};
