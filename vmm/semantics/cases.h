@@ -6,6 +6,30 @@
 
 /* clang-format off */
 #define SEMANTICS_CASES(X) \
+    X(writer_alias) \
+    X(writer_alias_told) \
+    X(writer_fork) \
+    X(writer_process) \
+    X(writer_pwrite) \
+    X(writer_guest) \
+    X(writer_guest_ring0) \
+    X(writer_vmm) \
+    X(writer_vmm_told) \
+    X(writer_kvmclock) \
+    X(writer_steal_time) \
+    X(writer_o_direct) \
+    X(writer_store) \
+    X(writer_load) \
+    X(writer_populate) \
+    X(writer_read) \
+    X(writer_preadv) \
+    X(writer_process_vm_writev) \
+    X(writer_proc_mem) \
+    X(writer_recv) \
+    X(writer_io_uring) \
+    X(writer_pinned) \
+    X(writer_pinned_told) \
+    X(writer_pinned_late) \
     X(discard_madv_remove_clean) \
     X(discard_madv_remove_clean_told) \
     X(discard_madv_remove_written) \

@@ -57,7 +57,7 @@ cell_count(Cell *cell, guint64 written, guint64 reported, guint64 missed, guint6
 }
 
 void
-cell_judge(Cell *cell, const DlBitmap *must, const DlBitmap *found)
+cell_judge(Cell *cell, const DlBitmap *must, const DlBitmap *allowed, const DlBitmap *found)
 {
     g_autoptr(DlBitmap) seen = dl_bitmap_copy(found);
     g_autoptr(DlBitmap) missed = dl_bitmap_copy(must);
@@ -70,6 +70,7 @@ cell_judge(Cell *cell, const DlBitmap *must, const DlBitmap *found)
         dl_bitmap_set_range(seen, (DlPageRange){0, dl_bitmap_size(seen)});
     dl_bitmap_and_not(missed, seen);
     extra = dl_bitmap_copy(seen);
+    dl_bitmap_and_not(extra, allowed);
     dl_bitmap_and_not(extra, must);
     cell_count(cell, dl_bitmap_count(must), dl_bitmap_count(seen), dl_bitmap_count(missed), dl_bitmap_count(extra));
 }
@@ -145,6 +146,8 @@ end_of(const Cell *cell, gboolean worked, const GError *error)
 {
     if (!worked && error && error->domain == DL_ERROR && error->code != DL_ERROR_FAILED && error->code != DL_ERROR_INVALID)
         return END_UNAVAILABLE;
+    if (!worked && !error && cell->refused)
+        return END_REFUSED;
     if (!worked || (!cell->judged && !cell->refused))
         return END_FAILED;
     return cell->refused && !cell->missed ? END_REFUSED : END_COUNTED;
@@ -160,7 +163,7 @@ run_take(gpointer user, int pipe_fd)
     cell->finding = g_string_new(NULL);
     gboolean worked = cell->about->run(cell, &error);
     End end = end_of(cell, worked, error);
-    if (!worked)
+    if (!worked && end != END_REFUSED)
         g_string_assign(cell->said, error ? error->message : "it failed without a reason");
     g_strdelimit(cell->said->str, "\n", ' ');
     g_strdelimit(cell->finding->str, "\n", ' ');

@@ -51,6 +51,7 @@ make_memory(Scene *scene, GError **error)
     if (!scene->layout)
         return FALSE;
     scene->must = dl_bitmap_new(dl_layout_n_bits(scene->layout));
+    scene->allowed = dl_bitmap_new(dl_layout_n_bits(scene->layout));
     scene->found = dl_bitmap_new(dl_layout_n_bits(scene->layout));
     return TRUE;
 }
@@ -107,6 +108,7 @@ scene_free(Scene *scene)
     g_clear_pointer(&scene->layout, dl_layout_unref);
     g_clear_pointer(&scene->memory, dl_memory_free);
     g_clear_pointer(&scene->must, dl_bitmap_free);
+    g_clear_pointer(&scene->allowed, dl_bitmap_free);
     g_clear_pointer(&scene->found, dl_bitmap_free);
     g_free(scene->copy);
     g_free(scene);
@@ -137,7 +139,8 @@ scene_mark_page(Scene *scene, guint64 page)
 {
     guint64 first = page / scene->unit * scene->unit;
 
-    dl_bitmap_set_range(scene->must, (DlPageRange){first, MIN(scene->unit, scene->pages - first)});
+    dl_bitmap_set(scene->must, page);
+    dl_bitmap_set_range(scene->allowed, (DlPageRange){first, MIN(scene->unit, scene->pages - first)});
 }
 
 void
@@ -213,7 +216,8 @@ scene_harvest(Scene *scene, GError **error)
 {
     if (!scene_skip(scene, error))
         return FALSE;
-    cell_judge(scene->cell, scene->must, scene->found);
+    cell_judge(scene->cell, scene->must, scene->allowed, scene->found);
     dl_bitmap_clear_all(scene->must);
+    dl_bitmap_clear_all(scene->allowed);
     return TRUE;
 }

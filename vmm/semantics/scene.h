@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The stage of most cases: memory of the cell's RAM kind with a DlLog over it, some places to write to, and what has to be
- * reported. A place is one 4 KiB page inside a backing page of its own, the third from its start, so that rounding in either
- * direction shows. Pages are marked by the tracker's unit: a huge page that is reported whole counts as exact.
+ * reported. A place is one 4 KiB page inside a backing page of its own, some pages from its start, so that rounding in either
+ * direction shows. The rest of the tracker's unit may be reported with it: that is granularity, and counts as exact.
  *
  *   scene = scene_open(cell, &error);      populated, every page with bytes of its own
  *   scene_arm(scene, &error);
@@ -31,7 +31,7 @@ typedef struct {
     DlLog *log;
     DlConsumer *consumer;
     guint64 pages, stride, unit;
-    DlBitmap *must, *found;
+    DlBitmap *must, *allowed, *found;
     guint8 *copy;
     TinyVm vm;
 } Scene;

@@ -76,11 +76,17 @@ struct Cell {
 /** cell_step: whether the step that the control leaves out is to be done. */
 gboolean cell_step(const Cell *cell);
 
-/** cell_judge: @must had to be reported and @found was; may be called for several rounds, which add up. */
-void cell_judge(Cell *cell, const DlBitmap *must, const DlBitmap *found);
+/**
+ * cell_judge: @must had to be reported, @allowed may be beside it (the rest of the tracker's unit), @found was. May be called for
+ * several rounds, which add up.
+ */
+void cell_judge(Cell *cell, const DlBitmap *must, const DlBitmap *allowed, const DlBitmap *found);
 /** cell_count: the same in numbers, for what is no bitmap; such a case has a `left_out`. */
 void cell_count(Cell *cell, guint64 written, guint64 reported, guint64 missed, guint64 extra);
-/** cell_refused: the kernel or the library said no, as it had to or may; the words say who and how. */
+/**
+ * cell_refused: the kernel or the library said no, as it had to or may; the words say who and how. A case that cannot go on then
+ * returns FALSE without an error.
+ */
 void cell_refused(Cell *cell, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** cell_say: more on what was observed. */
 void cell_say(Cell *cell, const char *format, ...) G_GNUC_PRINTF(2, 3);
