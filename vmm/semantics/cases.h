@@ -56,7 +56,25 @@
     X(pte_thp_collapse) \
     X(pte_thp_collapse_alias) \
     X(pte_thp_split) \
-    X(pte_truncate_neighbour)
+    X(pte_truncate_neighbour) \
+    X(scan_get) \
+    X(scan_get_and_protect) \
+    X(scan_protect_only) \
+    X(scan_inverted) \
+    X(scan_any_of) \
+    X(scan_present) \
+    X(scan_max_pages) \
+    X(scan_hugetlb_max_pages) \
+    X(scan_hugetlb_partial) \
+    X(scan_unpopulated) \
+    X(scan_vec_len) \
+    X(scan_walk_end) \
+    X(scan_hole) \
+    X(scan_several_vmas) \
+    X(scan_unregistered) \
+    X(scan_unregistered_unchecked) \
+    X(scan_writer) \
+    X(scan_writer_copy_first)
 /* clang-format on */
 
 #define DECLARE(name) extern const SemanticsCase case_##name;

@@ -25,6 +25,7 @@ typedef enum {
 /* What a take came to, in the parent. */
 typedef struct {
     SemanticsVerdict verdict;
+    gboolean by_pages;
     guint64 written, reported, missed, extra;
     char *observed;
     char *finding;
@@ -68,6 +69,7 @@ cell_judge(Cell *cell, const DlBitmap *must, const DlBitmap *allowed, const DlBi
         dl_bitmap_clear(seen, run.first);
     if (cell->take == TAKE_LIE_ALL)
         dl_bitmap_set_range(seen, (DlPageRange){0, dl_bitmap_size(seen)});
+    cell->by_pages = TRUE;
     dl_bitmap_and_not(missed, seen);
     extra = dl_bitmap_copy(seen);
     dl_bitmap_and_not(extra, allowed);

@@ -67,7 +67,7 @@ struct Cell {
     DlRamKind ram;
     SemanticsTake take;
     /* the outcome */
-    gboolean judged, refused;
+    gboolean judged, refused, by_pages; /* by_pages: a lying tracker could be told from an honest one */
     guint64 written, reported, missed, extra;
     GString *said;
     GString *finding;
