@@ -74,7 +74,8 @@
     X(scan_unregistered) \
     X(scan_unregistered_unchecked) \
     X(scan_writer) \
-    X(scan_writer_copy_first)
+    X(scan_writer_copy_first) \
+    X(scan_writer_two_calls)
 /* clang-format on */
 
 #define DECLARE(name) extern const SemanticsCase case_##name;

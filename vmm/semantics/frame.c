@@ -2,7 +2,7 @@
 /*
  * The frame: takes in child processes, controls, verdicts.
  *
- * A child says its outcome in one write: the kind of its end, four counts, and two texts, a line each. A child that was killed or
+ * A child says its outcome in one write: the kind of its end, whether pages were judged, four counts, and two texts, a line each. A child that was killed or
  * ran out of time has said nothing, and only that cell is lost.
  */
 #include <string.h>
@@ -169,9 +169,10 @@ run_take(gpointer user, int pipe_fd)
         g_string_assign(cell->said, error ? error->message : "it failed without a reason");
     g_strdelimit(cell->said->str, "\n", ' ');
     g_strdelimit(cell->finding->str, "\n", ' ');
-    g_autofree char *text = g_strdup_printf(
-        "%u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n%.*s\n%.*s\n", end,
-        cell->written, cell->reported, cell->missed, cell->extra, TEXT_BYTES, cell->said->str, TEXT_BYTES, cell->finding->str);
+    g_autofree char *text = g_strdup_printf("%u %u %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT
+                                            " %" G_GUINT64_FORMAT "\n%.*s\n%.*s\n",
+                                            end, cell->by_pages, cell->written, cell->reported, cell->missed, cell->extra,
+                                            TEXT_BYTES, cell->said->str, TEXT_BYTES, cell->finding->str);
     gsize length = strlen(text);
 
     if (write(pipe_fd, text, length) != (gssize)length)
@@ -230,13 +231,14 @@ static void
 read_take(const DlChildOutcome *child, Outcome *outcome)
 {
     g_auto(GStrv) lines = g_strsplit(child->text, "\n", 4);
-    g_auto(GStrv) numbers = g_strsplit(lines[0], " ", 5);
+    g_auto(GStrv) numbers = g_strsplit(lines[0], " ", 6);
     End end = (End)g_ascii_strtoull(numbers[0], NULL, 10);
 
-    outcome->written = g_ascii_strtoull(numbers[1], NULL, 10);
-    outcome->reported = g_ascii_strtoull(numbers[2], NULL, 10);
-    outcome->missed = g_ascii_strtoull(numbers[3], NULL, 10);
-    outcome->extra = g_ascii_strtoull(numbers[4], NULL, 10);
+    outcome->by_pages = g_str_equal(numbers[1], "1");
+    outcome->written = g_ascii_strtoull(numbers[2], NULL, 10);
+    outcome->reported = g_ascii_strtoull(numbers[3], NULL, 10);
+    outcome->missed = g_ascii_strtoull(numbers[4], NULL, 10);
+    outcome->extra = g_ascii_strtoull(numbers[5], NULL, 10);
     outcome->verdict = verdict_of(end, outcome);
     if (end == END_COUNTED) {
         g_autofree char *counts = counts_in_words(outcome);
@@ -303,6 +305,8 @@ run_controls(const Question *question, const Outcome *real, GString *control)
         g_autofree char *words = g_strdup_printf("without %s", question->about->left_out);
         differed = run_control(question, TAKE_LEFT_OUT, words, real->verdict, control);
     }
+    if (!real->by_pages)
+        return differed;
     if (real->verdict == SEMANTICS_MISSED)
         differed = run_control(question, TAKE_LIE_ALL, "a tracker that reports all pages", real->verdict, control) || differed;
     else if (real->written)

@@ -142,3 +142,15 @@ const SemanticsCase case_scan_writer_copy_first = {
     .variant = COPY_FIRST,
     .limit_ms = 60000,
 };
+
+const SemanticsCase case_scan_writer_two_calls = {
+    .name = "scan.writer-two-calls",
+    .required = REQUIRED,
+    .left_out = "getting and protecting in two calls",
+    .finding = "What is written between a call that reports and a call that protects is lost: protect and report in one call.",
+    .trackers = "pagemap-scan",
+    .rams = SCAN_RAMS,
+    .run = run,
+    .variant = TWO_CALLS,
+    .limit_ms = 60000,
+};
