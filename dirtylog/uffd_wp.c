@@ -110,6 +110,8 @@ resolve(UffdWp *wp, guint64 address)
     guint64 hva = (guint64)(guintptr)region->hva;
     guint64 start = hva + dl_round_down(address - hva, unit);
 
+    /* before the writer goes on: whoever sees its store sees the count */
+    __atomic_fetch_add(&wp->base.context->stats->faults, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&wp->handler_waits, 1, __ATOMIC_RELAXED);
     g_mutex_lock(&wp->lock);
     __atomic_store_n(&wp->handler_waits, 0, __ATOMIC_RELAXED);
@@ -118,7 +120,6 @@ resolve(UffdWp *wp, guint64 address)
     if (!dl_uffd_protect(wp->uffd, start, unit, FALSE, NULL))
         __atomic_store_n(&wp->failed_errno, (guint)errno, __ATOMIC_RELAXED);
     g_mutex_unlock(&wp->lock);
-    __atomic_fetch_add(&wp->base.context->stats->faults, 1, __ATOMIC_RELAXED);
 }
 
 /* Returns FALSE when there is nothing more to read. */
