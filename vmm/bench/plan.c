@@ -184,7 +184,8 @@ add_case(Plan *plan, Host *host, const LabConfig *lab, GError **error)
 
     if (!probe->supported && by_name) {
         g_set_error(error, DL_ERROR, DL_ERROR_UNSUPPORTED, "%s on %s is not to be had here: %s%s%s", lab->facts->name,
-                    dl_ram_kind_name(lab->ram), probe->reason, probe->remedy ? "; " : "", probe->remedy ? probe->remedy : "");
+                    dl_ram_kind_name(lab->ram), probe->reason, probe->remedy ? "; try: " : "",
+                    probe->remedy ? probe->remedy : "");
         return FALSE;
     }
     plan_case = g_new0(PlanCase, 1);
@@ -195,7 +196,7 @@ add_case(Plan *plan, Host *host, const LabConfig *lab, GError **error)
     if (!probe->supported) {
         plan_case->result->status = BENCH_UNSUPPORTED;
         plan_case->result->reason =
-            g_strdup_printf("%s%s%s", probe->reason, probe->remedy ? "; " : "", probe->remedy ? probe->remedy : "");
+            g_strdup_printf("%s%s%s", probe->reason, probe->remedy ? "; try: " : "", probe->remedy ? probe->remedy : "");
     }
     plan->n_runnable += plan_case->runnable;
     g_ptr_array_add(plan->cases, plan_case);
@@ -291,6 +292,28 @@ add_all(Plan *plan, Host *host, LabConfig *lab, GError **error)
     return TRUE;
 }
 
+/* What was named and can be had in no case at all is an error, even where `all` stands beside it. */
+static gboolean
+check_named(const Plan *plan, const BenchOptions *options, GError **error)
+{
+    for (guint i = 0; i < plan->cases->len; i++) {
+        const PlanCase *one = g_ptr_array_index(plan->cases, i);
+        gboolean tracker_runs = options->trackers.all, ram_runs = options->rams.all;
+
+        for (guint j = 0; j < plan->cases->len; j++) {
+            const PlanCase *other = g_ptr_array_index(plan->cases, j);
+            tracker_runs = tracker_runs || (other->runnable && other->lab.facts == one->lab.facts);
+            ram_runs = ram_runs || (other->runnable && other->lab.ram == one->lab.ram);
+        }
+        if (!tracker_runs || !ram_runs) {
+            g_set_error(error, DL_ERROR, DL_ERROR_UNSUPPORTED, "%s is not to be had here: %s",
+                        tracker_runs ? one->result->ram : one->result->tracker, one->result->reason);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 Plan *
 plan_new(const BenchOptions *options, GError **error)
 {
@@ -305,7 +328,7 @@ plan_new(const BenchOptions *options, GError **error)
                      .with_replica = options->with_replica};
 
     plan->cases = g_ptr_array_new_with_free_func(free_case);
-    if (!check_host(options, error) || !add_all(plan, &host, &lab, error))
+    if (!check_host(options, error) || !add_all(plan, &host, &lab, error) || !check_named(plan, options, error))
         return NULL;
     return g_steal_pointer(&plan);
 }

@@ -134,7 +134,7 @@ add_declared(GPtrArray *lines, const GPtrArray *results)
                 add_once(trackers, result->tracker);
         }
         g_autofree char *names = join(trackers, ", ");
-        g_ptr_array_add(lines, g_strdup_printf("* declared: the writer %s cannot be seen by %s", writer, names));
+        g_ptr_array_add(lines, g_strdup_printf("* declared: blind to the writer %s: %s", writer, names));
     }
 }
 

@@ -68,6 +68,7 @@ if [ -e /dev/kvm ]; then
         "$dirtylab" "${small[@]}" --tracker none --ram hugetlb-2M --memory $(((pool + 1) * 2))M
     if [ "$("$dirtylab" probe --json - | grep -A2 '"soft-dirty"' | grep -c '"supported" : true')" -eq 0 ]; then
         expect "a tracker that this kernel lacks is refused by name" 3 'soft-dirty' "$dirtylab" "${small[@]}" --tracker soft-dirty
+        expect "a tracker that works on no RAM kind is refused by name, whatever the RAM" 3 'soft-dirty' "$dirtylab" "${small[@]}" --tracker soft-dirty --ram all
     else
         skip "a tracker that this kernel lacks is refused by name" "this kernel has them all"
     fi

@@ -99,7 +99,7 @@ test_declared_misses_are_marked(void)
     g_autofree char *text = text_of(results, 80);
     g_autofree char *row = line_of(text, "kvm-bitmap ", 0);
     assert_has(row, " 6553* ");
-    assert_has(text, "* declared: the writer guest cannot be seen by kvm-bitmap, kvm-bitmap-clear,\n  kvm-ring\n");
+    assert_has(text, "* declared: blind to the writer guest: kvm-bitmap, kvm-bitmap-clear, kvm-ring\n");
     assert_has(text, "\n0 undeclared misses, ");
 }
 
