@@ -9,6 +9,10 @@
  *                             KVM's log is armed over the gap: it sees what vCPUs and KVM write, and the program notes its own
  *                             stores; a writer that only A and B see must stand meanwhile (BRIDGED). Without either, all is
  *                             reported once B is armed (ALL_DIRTY)
+ *   userfaultfd and soft-dirty, either way, count as the same thing, since each spoils what the other keeps in the page table:
+ *                             before Linux 6.2 or so an unprotect by userfaultfd opens the page whether or not soft-dirty waits
+ *                             for its next store, and a protect splits a huge page of shmem by dropping its entry, soft-dirty
+ *                             bit and all. There is always a pause: soft-dirty cannot be had without
  *
  * HANDED_ON harvests before it arms. From A = kvm-bitmap-clear, that clears what A had handed out and not cleared, which B
  * could not know. To B = kvm-bitmap-clear, B's arm changes what KVM_GET_DIRTY_LOG does, and A must not get in that mode.
@@ -157,13 +161,20 @@ can_bridge(const Move *move)
     return move->log->host.vm_fd >= 0 && move->log->host.set_logging && holds != DL_HOLDS_RING && holds != DL_HOLDS_MEMSLOT_LOG;
 }
 
+/* Two that write to the same page-table entries. */
+static gboolean
+share_entries(DlHolds from, DlHolds to)
+{
+    return (from == DL_HOLDS_UFFD || from == DL_HOLDS_PROCESS) && (to == DL_HOLDS_UFFD || to == DL_HOLDS_PROCESS);
+}
+
 static gboolean
 carry_out(Move *move, GError **error)
 {
     DlHolds from = move->from->tracker->class->facts.holds;
     DlHolds to = move->to->tracker->class->facts.holds;
 
-    if (from != to || from == DL_HOLDS_NOTHING)
+    if (from == DL_HOLDS_NOTHING || (from != to && !share_entries(from, to)))
         return overlap(move, error);
     if (from == DL_HOLDS_MEMSLOT_LOG)
         return hand_on(move, error);

@@ -24,6 +24,28 @@ host_alone(void)
 }
 
 gboolean
+is_supported(const char *tracker, DlRamKind kind)
+{
+    g_auto(DlProbe) probe = {0};
+
+    dl_probe(dl_tracker_facts_by_name(tracker), kind, &probe);
+    if (!probe.supported)
+        g_test_message("without %s on %s: %s", tracker, dl_ram_kind_name(kind), probe.reason);
+    return probe.supported;
+}
+
+gboolean
+supported_or_skip(const char *tracker, DlRamKind kind)
+{
+    g_auto(DlProbe) probe = {0};
+
+    dl_probe(dl_tracker_facts_by_name(tracker), kind, &probe);
+    if (!probe.supported)
+        g_test_skip(probe.reason);
+    return probe.supported;
+}
+
+gboolean
 tracked_open(Tracked *tracked, DlRamKind kind, guint64 size)
 {
     g_autoptr(GError) error = NULL;

@@ -25,6 +25,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tracked, tracked_close)
 /** A host whose only writer is the calling thread. */
 DlHost host_alone(void);
 
+/** Whether the tracker works here; the reason why not is said, but nothing is skipped. */
+gboolean is_supported(const char *tracker, DlRamKind kind);
+/** Whether it works here; else the test is skipped, with the reason. */
+gboolean supported_or_skip(const char *tracker, DlRamKind kind);
+
 void move_to(Tracked *tracked, const char *tracker);
 /** Harvests and takes everything: what this consumer had pending. */
 DlBitmap *harvest(Tracked *tracked);

@@ -116,7 +116,7 @@ test_exact(gconstpointer tracker)
     g_auto(Machine) machine = {0};
     guint64 stores = 0;
 
-    if (!machine_open(&machine, ring_bytes_for(tracker), TRUE))
+    if (!supported_or_skip(tracker, DL_RAM_SHMEM) || !machine_open(&machine, ring_bytes_for(tracker), TRUE))
         return;
     for (guint cycle = 0; cycle < 3; cycle++) {
         arm(&machine, tracker);
@@ -147,7 +147,7 @@ test_ranges(gconstpointer tracker)
     g_auto(Machine) machine = {0};
     g_autoptr(GError) error = NULL;
 
-    if (!machine_open(&machine, ring_bytes_for(tracker), TRUE))
+    if (!supported_or_skip(tracker, DL_RAM_SHMEM) || !machine_open(&machine, ring_bytes_for(tracker), TRUE))
         return;
     guint64 n_bits = dl_layout_n_bits(machine.layout);
     g_autoptr(DlBitmap) owed = dl_bitmap_new(n_bits);
@@ -178,13 +178,19 @@ test_ranges(gconstpointer tracker)
 }
 
 static void
-check_moves(const char *const *names, guint n_names, guint32 ring_bytes, gboolean can_pause)
+check_moves(const char *const *all_names, guint n_all_names, guint32 ring_bytes, gboolean can_pause)
 {
     g_auto(Machine) machine = {0};
-    guint from = 0;
+    const char *names[8];
+    guint n_names = 0, from = 0;
 
     if (!machine_open(&machine, ring_bytes, can_pause))
         return;
+    for (guint i = 0; i < n_all_names; i++) {
+        if (is_supported(all_names[i], DL_RAM_SHMEM))
+            names[n_names++] = all_names[i];
+    }
+    g_assert_cmpuint(n_names, >, 1); /* KVM's own one, and userfaultfd */
     arm(&machine, names[0]);
     for (guint i = 0; i < 60; i++) {
         g_autoptr(DlBitmap) expected = dl_bitmap_new(dl_layout_n_bits(machine.layout));
@@ -217,10 +223,11 @@ check_moves(const char *const *names, guint n_names, guint32 ring_bytes, gboolea
 static void
 test_moves(gconstpointer can_pause)
 {
-    const char *const bitmaps[] = {"kvm-bitmap", "kvm-bitmap-clear", "uffd-wp", "pagemap-scan"};
-    const char *const ring[] = {"kvm-ring", "uffd-wp", "pagemap-scan"};
+    const char *const bitmaps[] = {"kvm-bitmap", "kvm-bitmap-clear", "uffd-wp", "pagemap-scan", "soft-dirty"};
+    const char *const ring[] = {"kvm-ring", "uffd-wp", "pagemap-scan", "soft-dirty"};
 
-    check_moves(bitmaps, G_N_ELEMENTS(bitmaps), 0, GPOINTER_TO_INT(can_pause));
+    /* soft-dirty, the last, is refused without a pause */
+    check_moves(bitmaps, G_N_ELEMENTS(bitmaps) - !can_pause, 0, GPOINTER_TO_INT(can_pause));
     if (can_pause) /* the ring is refused without: its recovery needs it */
         check_moves(ring, G_N_ELEMENTS(ring), RING_BYTES, TRUE);
 }
