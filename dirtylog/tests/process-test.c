@@ -23,7 +23,8 @@ open_armed(Tracked *tracked, const Case *test_case, gboolean populate)
 {
     g_autoptr(GError) error = NULL;
 
-    tracked->host = host_alone();
+    if (!tracked->host.user)
+        tracked->host = host_alone();
     if (!tracked_open(tracked, test_case->kind, SIZE))
         return FALSE;
     if (populate) {
@@ -150,30 +151,104 @@ test_alias(gconstpointer data)
     g_assert_cmpuint(dl_bitmap_count(noted), ==, 1);
 }
 
-/* --- a writer that never stops --- */
+/* --- a writer that never stops, unless it is paused --- */
 
+/*
+ * A thread that stores without end. The trackers that need their writers paused pause it: it stores a batch with the gate held, as
+ * whoever pauses it does; and it gives way to who waits for the gate.
+ */
 typedef struct {
     Tracked *tracked;
-    guint stop;
+    GRecMutex gate;
+    gboolean is_paused; /* by the tracker that is being tested */
+    guint wanted;       /* atomic: somebody waits for the gate */
+    guint stop;         /* atomic */
     guint64 stores;
+    void (*batch)(Tracked *tracked, guint64 *state);
 } Writer;
+
+static gboolean
+pause_writer(gpointer user, GError **error)
+{
+    Writer *writer = user;
+
+    (void)error;
+    __atomic_store_n(&writer->wanted, 1, __ATOMIC_RELAXED);
+    g_rec_mutex_lock(&writer->gate);
+    __atomic_store_n(&writer->wanted, 0, __ATOMIC_RELAXED);
+    return TRUE;
+}
+
+static void
+resume_writer(gpointer user)
+{
+    g_rec_mutex_unlock(&((Writer *)user)->gate);
+}
 
 static gpointer
 write_on(gpointer user)
 {
     Writer *writer = user;
-    guint64 n_words = writer->tracked->memory->size / 8;
-    guint64 *words = (guint64 *)writer->tracked->memory->hva;
-    guint64 random = 88172645463325252;
+    guint64 state = 88172645463325252;
 
     while (!__atomic_load_n(&writer->stop, __ATOMIC_RELAXED)) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        __atomic_store_n(&words[random % n_words], random, __ATOMIC_RELAXED);
+        while (__atomic_load_n(&writer->wanted, __ATOMIC_RELAXED))
+            g_thread_yield();
+        if (writer->is_paused)
+            g_rec_mutex_lock(&writer->gate);
+        writer->batch(writer->tracked, &state);
         writer->stores++;
+        if (writer->is_paused)
+            g_rec_mutex_unlock(&writer->gate);
     }
     return NULL;
+}
+
+static GThread *
+start_writing(Writer *writer)
+{
+    writer->stop = 0;
+    writer->stores = 0;
+    return g_thread_new("writer", write_on, writer);
+}
+
+static void
+stop_writing(Writer *writer, GThread *thread)
+{
+    __atomic_store_n(&writer->stop, 1, __ATOMIC_RELAXED);
+    g_thread_join(thread);
+}
+
+/* Opened and armed for a writer to come; FALSE after a skip. */
+static gboolean
+open_armed_for(Writer *writer, const Case *test_case, gboolean populate)
+{
+    g_rec_mutex_init(&writer->gate);
+    writer->is_paused = dl_tracker_facts_by_name(test_case->tracker)->writers_paused;
+    if (writer->is_paused)
+        writer->tracked->host = (DlHost){.vm_fd = -1, .pause = pause_writer, .resume = resume_writer, .user = writer};
+    return open_armed(writer->tracked, test_case, populate);
+}
+
+static void
+store_anywhere(Tracked *tracked, guint64 *state)
+{
+    guint64 n_words = tracked->memory->size / 8;
+    guint64 *words = (guint64 *)tracked->memory->hva;
+
+    for (guint i = 0; i < 20; i++) {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        __atomic_store_n(&words[*state % n_words], *state, __ATOMIC_RELAXED);
+    }
+}
+
+static void
+count_up(Tracked *tracked, guint64 *state)
+{
+    (void)state;
+    __atomic_fetch_add((guint64 *)tracked->memory->hva, 1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -200,37 +275,22 @@ test_replica(gconstpointer data)
 {
     const Case *test_case = data;
     g_auto(Tracked) tracked = {0};
+    Writer writer = {.tracked = &tracked, .batch = store_anywhere};
     guint rounds = test_case->kind == DL_RAM_HUGETLB_1G ? 1 : 8;
 
-    if (!open_armed(&tracked, test_case, FALSE))
+    if (!open_armed_for(&writer, test_case, FALSE))
         return;
-    if (dl_log_tracker(tracked.log)->writers_paused) {
-        g_test_skip("needs every writer paused");
-        return;
-    }
     g_autofree guint8 *replica = g_malloc0(tracked.memory->size);
     for (guint round = 0; round < rounds; round++) {
-        Writer writer = {.tracked = &tracked};
-        GThread *thread = g_thread_new("writer", write_on, &writer);
+        GThread *thread = start_writing(&writer);
         gint64 end = g_get_monotonic_time() + 60000;
         while (g_get_monotonic_time() < end)
             copy_pass(&tracked, replica, round % 2 ? 256 : 300 + round);
-        __atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);
-        g_thread_join(thread);
+        stop_writing(&writer, thread);
         copy_pass(&tracked, replica, 256);
         g_assert_cmpuint(writer.stores, >, 0);
         g_assert_cmpint(memcmp(replica, tracked.memory->hva, tracked.memory->size), ==, 0);
     }
-}
-
-static gpointer
-count_up(gpointer user)
-{
-    Writer *writer = user;
-
-    while (!__atomic_load_n(&writer->stop, __ATOMIC_RELAXED))
-        __atomic_fetch_add((guint64 *)writer->tracked->memory->hva, 1, __ATOMIC_RELAXED);
-    return NULL;
 }
 
 /*
@@ -240,22 +300,23 @@ count_up(gpointer user)
 static void
 test_race(gconstpointer data)
 {
+    const Case *test_case = data;
     g_auto(Tracked) tracked = {0};
-    guint reports = 0;
+    Writer writer = {.tracked = &tracked, .batch = count_up};
     static const guint by_kind[DL_N_RAM_KINDS] = {4000, 2000, 1000, 50};
-    guint wanted = by_kind[((const Case *)data)->kind];
+    guint wanted = by_kind[test_case->kind] / (g_getenv("DIRTYLAB_TEST_SHORT") ? 5 : 1);
+    guint reports = 0;
 
-    if (!open_armed(&tracked, data, TRUE))
+    if (!open_armed_for(&writer, test_case, TRUE))
         return;
-    Writer writer = {.tracked = &tracked};
-    GThread *thread = g_thread_new("writer", count_up, &writer);
-    gint64 deadline = g_get_monotonic_time() + INT64_C(2) * G_USEC_PER_SEC;
+    GThread *thread = start_writing(&writer);
+    gint64 deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
     while (reports < wanted && g_get_monotonic_time() < deadline) {
         g_autoptr(DlBitmap) found = harvest(&tracked);
         if (dl_bitmap_is_empty(found))
             continue;
         reports++;
-        deadline = g_get_monotonic_time() + INT64_C(2) * G_USEC_PER_SEC;
+        deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
     }
     __atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);
     move_to(&tracked, "none"); /* lets a writer go that nobody answers */
@@ -344,18 +405,17 @@ test_release_under_load(gconstpointer data)
 {
     const Case *test_case = data;
     g_auto(Tracked) tracked = {0};
+    Writer writer = {.tracked = &tracked, .batch = store_anywhere};
 
-    if (!open_armed(&tracked, test_case, FALSE))
+    if (!open_armed_for(&writer, test_case, FALSE))
         return;
-    Writer writer = {.tracked = &tracked};
-    GThread *thread = g_thread_new("writer", write_on, &writer);
+    GThread *thread = start_writing(&writer);
     for (guint i = 0; i < (test_case->kind == DL_RAM_HUGETLB_1G ? 2 : 20); i++) {
         g_usleep(1000);
         move_to(&tracked, "none");
         move_to(&tracked, test_case->tracker);
     }
-    __atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);
-    g_thread_join(thread);
+    stop_writing(&writer, thread);
 }
 
 static void
