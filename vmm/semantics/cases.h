@@ -51,6 +51,8 @@
     X(pte_mlock) \
     X(pte_mprotect) \
     X(pte_pageout) \
+    X(pte_pmd_sharing_before) \
+    X(pte_pmd_sharing_after) \
     X(pte_remap) \
     X(pte_mremap) \
     X(pte_thp_collapse) \
@@ -75,7 +77,28 @@
     X(scan_unregistered_unchecked) \
     X(scan_writer) \
     X(scan_writer_copy_first) \
-    X(scan_writer_two_calls)
+    X(scan_writer_two_calls) \
+    X(uffd_fork_no_event) \
+    X(uffd_fork_event) \
+    X(uffd_handler_killed) \
+    X(uffd_modes_together) \
+    X(uffd_second) \
+    X(uffd_unregister_middle) \
+    X(uffd_user_mode_only) \
+    X(kvm_write_between) \
+    X(kvm_clear_unaligned) \
+    X(kvm_clear_overlap) \
+    X(kvm_clear_full_mask) \
+    X(kvm_initially_set) \
+    X(kvm_read_fault) \
+    X(kvm_ring_soft_full) \
+    X(kvm_ring_overflow) \
+    X(kvm_ring_ignored) \
+    X(kvm_ring_wrapped) \
+    X(kvm_flag_toggled) \
+    X(kvm_slot_removed) \
+    X(kvm_slot_moved) \
+    X(kvm_slot_added)
 /* clang-format on */
 
 #define DECLARE(name) extern const SemanticsCase case_##name;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A vCPU stores, in ring 3 or in ring 0, where some KVMs emulate; and the VMM stores to the RAM of a VM, which KVM's own trackers do not see. */
-#include <sys/ioctl.h>
-
 #include "semantics/cases.h"
+#include "semantics/kvm.h"
 #include "semantics/writer.h"
 
 #define RING_ENTRIES 4096
@@ -27,24 +26,11 @@ store(Scene *scene, guint place, GError **error)
 }
 
 static gboolean
-enter_ring0(const TinyVm *vm, GError **error)
-{
-    struct kvm_sregs sregs;
-
-    if (ioctl(vm->vcpu, KVM_GET_SREGS, &sregs))
-        return cell_fail(error, "KVM_GET_SREGS");
-    sregs.cs.selector = 0x8;
-    sregs.ss.selector = 0x10;
-    sregs.cs.dpl = sregs.ss.dpl = 0;
-    return ioctl(vm->vcpu, KVM_SET_SREGS, &sregs) == 0 || cell_fail(error, "KVM_SET_SREGS");
-}
-
-static gboolean
 run(Cell *cell, GError **error)
 {
     g_autoptr(Scene) scene = scene_open_vm(cell, RING_ENTRIES, error);
 
-    if (!scene || (cell->about->variant == RING0 && !enter_ring0(&scene->vm, error)))
+    if (!scene || (cell->about->variant == RING0 && !kvm_enter_ring0(scene, error)))
         return FALSE;
     return writer_run_on(scene, store, error);
 }
