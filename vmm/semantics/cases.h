@@ -59,6 +59,19 @@
     X(pte_thp_collapse_alias) \
     X(pte_thp_split) \
     X(pte_truncate_neighbour) \
+    X(punch_bounded) \
+    X(punch_many) \
+    X(punch_race) \
+    X(punch_missing_before) \
+    X(punch_missing_after) \
+    X(punch_window) \
+    X(softdirty_clear_whole) \
+    X(softdirty_mprotect) \
+    X(softdirty_hugetlb) \
+    X(softdirty_new_mapping) \
+    X(softdirty_expanded) \
+    X(softdirty_remapped) \
+    X(softdirty_merged) \
     X(scan_get) \
     X(scan_get_and_protect) \
     X(scan_protect_only) \

@@ -240,7 +240,7 @@ read_take(const DlChildOutcome *child, Outcome *outcome)
     outcome->missed = g_ascii_strtoull(numbers[4], NULL, 10);
     outcome->extra = g_ascii_strtoull(numbers[5], NULL, 10);
     outcome->verdict = verdict_of(end, outcome);
-    if (end == END_COUNTED) {
+    if (end == END_COUNTED && (outcome->by_pages || !lines[1][0])) {
         g_autofree char *counts = counts_in_words(outcome);
         outcome->observed = lines[1][0] ? g_strconcat(counts, "; ", lines[1], NULL) : g_steal_pointer(&counts);
     } else {

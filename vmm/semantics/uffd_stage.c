@@ -151,6 +151,7 @@ handle(gpointer user)
 {
     UffdStage *stage = user;
 
+    g_atomic_int_set(&stage->running, 1);
     while (!g_atomic_int_get(&stage->stop)) {
         struct pollfd fds[] = {{stage->uffd, POLLIN, 0}, {stage->forked_uffd, POLLIN, 0}};
 
@@ -167,6 +168,9 @@ void
 uffd_stage_handle(UffdStage *stage)
 {
     stage->handler = g_thread_new("handler", handle, stage);
+    /* fork() holds the allocator's locks while it waits for the handler to read its event: a handler that still starts would wait for them. */
+    while (!g_atomic_int_get(&stage->running))
+        g_thread_yield();
 }
 
 void

@@ -24,7 +24,7 @@ typedef struct {
     guint64 backing;
     gboolean fill_protected;
     DlBitmap *must, *allowed, *found;
-    gint missing, minor, stop;
+    gint missing, minor, running, stop;
     GThread *handler;
     guint8 *blank;
 } UffdStage;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several processes map the file, one manages it, as a database does with its shared buffers. A userfaultfd is of one process: the manager's own
+ * catches none of the others' faults.
+ */
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dirtylog/uapi.h"
+#include "dirtylog/uffd.h"
+#include "semantics/cases.h"
+#include "semantics/punch_stage.h"
+
+#define PROCESSES 3
+#define ROUNDS 20
+#define SETTLE_US 5000
+
+static pid_t
+start_faulter(const PunchStage *stage, guint64 first)
+{
+    pid_t child = fork();
+
+    if (child != 0)
+        return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (guint64 turn = first;; turn++) {
+        *(volatile guint8 *)(stage->memory->hva + turn % PUNCH_PAGES * stage->backing) = (guint8)turn;
+        if (turn % 4096 == 0)
+            g_usleep(100); /* two cores have to do for all */
+    }
+}
+
+static gboolean
+punch_rounds(Cell *cell, const PunchStage *stage, GError **error)
+{
+    guint64 all = 0;
+    int uffd = dl_uffd_open(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS, 0, FALSE, error);
+    struct uffdio_register how = {.range = {(guint64)(guintptr)stage->memory->hva, stage->memory->size},
+                                  .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+    if (uffd < 0)
+        return FALSE;
+    if (ioctl(uffd, UFFDIO_REGISTER, &how))
+        return cell_fail(error, "UFFDIO_REGISTER");
+    for (guint round = 0; round < ROUNDS; round++) {
+        if (punch_stage_punch(stage, error) < 0)
+            return FALSE;
+        g_usleep(SETTLE_US);
+        all += punch_stage_left(stage);
+    }
+    cell_count(cell, (guint64)ROUNDS * PUNCH_PAGES, (guint64)ROUNDS * PUNCH_PAGES - all, all, 0);
+    cell_say(cell, "of %u pages punched %" G_GUINT64_FORMAT " were there again, under %u processes", ROUNDS * PUNCH_PAGES, all,
+             PROCESSES);
+    return TRUE;
+}
+
+static gboolean
+run(Cell *cell, GError **error)
+{
+    g_autoptr(PunchStage) stage = punch_stage_open(cell, error);
+    pid_t children[PROCESSES] = {0};
+
+    if (!stage)
+        return FALSE;
+    for (guint i = 0; cell_step(cell) && i < PROCESSES; i++)
+        children[i] = start_faulter(stage, i * 5);
+    gboolean worked = punch_rounds(cell, stage, error);
+    for (guint i = 0; i < PROCESSES; i++) {
+        if (children[i] > 0) {
+            kill(children[i], SIGKILL);
+            waitpid(children[i], NULL, 0);
+        }
+    }
+    return worked;
+}
+
+const SemanticsCase case_punch_many = {
+    .name = "punch.many",
+    .required = "pages that one process punched are free, though the others that map the file fault in the hole meanwhile",
+    .left_out = "the other processes",
+    .finding =
+        "A manager's userfaultfd does not catch the faults of other processes that map the file: each has to register its own, before the "
+        "punch, or be stopped.",
+    .trackers = "-",
+    .rams = "shmem,hugetlb-2M",
+    .run = run,
+};

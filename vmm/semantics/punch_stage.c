@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The stage of the punch cases. */
+#include "semantics/punch_stage.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "dirtylog/private.h"
+
+#define BLOCK_BYTES 512
+
+PunchStage *
+punch_stage_open(const Cell *cell, GError **error)
+{
+    g_autoptr(PunchStage) stage = g_new0(PunchStage, 1);
+
+    stage->backing = dl_ram_kind_page_size(cell->ram);
+    stage->memory = dl_memory_new(cell->ram, stage->backing * PUNCH_PAGES, error);
+    if (!stage->memory)
+        return NULL;
+    for (guint i = 0; i < PUNCH_PAGES; i++)
+        stage->memory->hva[i * stage->backing] = 1;
+    return g_steal_pointer(&stage);
+}
+
+void
+punch_stage_free(PunchStage *stage)
+{
+    punch_stage_stop(stage);
+    g_clear_pointer(&stage->memory, dl_memory_free);
+    g_free(stage);
+}
+
+typedef struct {
+    PunchStage *stage;
+    guint index;
+} Faulter;
+
+static gpointer
+fault(gpointer user)
+{
+    g_autofree Faulter *faulter = user;
+    PunchStage *stage = faulter->stage;
+
+    for (guint64 turn = faulter->index; !g_atomic_int_get(&stage->stop); turn++) {
+        gint64 begin = dl_now_ns();
+        *(volatile guint8 *)(stage->memory->hva + turn % PUNCH_PAGES * stage->backing) = (guint8)turn;
+        gint64 took = dl_now_ns() - begin;
+        stage->slowest_fault_ns[faulter->index] = MAX(stage->slowest_fault_ns[faulter->index], took);
+    }
+    return NULL;
+}
+
+void
+punch_stage_start(PunchStage *stage)
+{
+    g_atomic_int_set(&stage->stop, 0);
+    for (guint i = 0; i < PUNCH_FAULTERS; i++) {
+        Faulter *faulter = g_new(Faulter, 1);
+        *faulter = (Faulter){stage, i};
+        stage->faulters[i] = g_thread_new("faulter", fault, faulter);
+    }
+}
+
+void
+punch_stage_stop(PunchStage *stage)
+{
+    g_atomic_int_set(&stage->stop, 1);
+    for (guint i = 0; i < PUNCH_FAULTERS; i++) {
+        if (stage->faulters[i])
+            g_thread_join(stage->faulters[i]);
+        stage->faulters[i] = NULL;
+    }
+}
+
+gint64
+punch_stage_punch(const PunchStage *stage, GError **error)
+{
+    gint64 begin = dl_now_ns();
+
+    if (fallocate(stage->memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)stage->memory->size)) {
+        cell_fail(error, "fallocate(FALLOC_FL_PUNCH_HOLE)");
+        return -1;
+    }
+    return dl_now_ns() - begin;
+}
+
+guint64
+punch_stage_left(const PunchStage *stage)
+{
+    struct stat status;
+
+    if (fstat(stage->memory->fd, &status))
+        return 0;
+    return (guint64)status.st_blocks * BLOCK_BYTES / stage->backing;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stage of the punch cases: a manager takes N backing pages away from a file by punching them, while others fault and write in the same
+ * place. What it punched has to be free afterwards, or it has given away memory that it has not got (the race of hugetlbfs's hole punch,
+ * linux-mm 2015). How many pages the file holds is asked of fstat(): st_blocks.
+ */
+#pragma once
+
+#include "semantics/semantics.h"
+
+#define PUNCH_PAGES 16
+#define PUNCH_FAULTERS 2
+
+/**
+ * PunchStage:
+ * @slowest_fault_ns: the longest time that one store of a faulter took
+ */
+typedef struct {
+    DlMemory *memory;
+    guint64 backing;
+    GThread *faulters[PUNCH_FAULTERS];
+    gint stop;
+    gint64 slowest_fault_ns[PUNCH_FAULTERS];
+} PunchStage;
+
+PunchStage *punch_stage_open(const Cell *cell, GError **error);
+void punch_stage_free(PunchStage *stage);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PunchStage, punch_stage_free)
+
+/** punch_stage_start: threads that store to all pages without end; they end with the stage. */
+void punch_stage_start(PunchStage *stage);
+void punch_stage_stop(PunchStage *stage);
+/** punch_stage_punch: all pages. Returns how long it took in ns, or -1 with an error. */
+gint64 punch_stage_punch(const PunchStage *stage, GError **error);
+/** punch_stage_left: backing pages that the file holds. */
+guint64 punch_stage_left(const PunchStage *stage);
