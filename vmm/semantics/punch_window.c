@@ -84,6 +84,8 @@ run(Cell *cell, GError **error)
     gboolean worked = race(cell, &window, error);
     g_atomic_int_set(&window.stop, 1);
     g_thread_join(writer);
+    /* There is a page to punch, and it is clean. */
+    scene_store(scene, PLACE);
     if (!worked || !harvest_and_copy(scene, error) || !punch_it(cell, &window, error) || !harvest_and_copy(scene, error))
         return FALSE;
     guint64 stale = 0;
