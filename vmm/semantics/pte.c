@@ -8,6 +8,17 @@ do_step(Scene *scene, PteStep step, GError **error)
     return !cell_step(scene->cell) || step(scene, error);
 }
 
+/* The bits stand in the page table and nowhere else. */
+static void
+explain(Cell *cell)
+{
+    if (cell->missed && cell->tracker->holds == DL_HOLDS_PROCESS)
+        cell_find(
+            cell,
+            "The soft-dirty bit of shared memory goes with its page table entry: whatever drops the entry (MADV_DONTNEED, a split or "
+            "a collapse of a huge page, paging out) loses the record of a write. Soft-dirty is not for guest RAM on a file.");
+}
+
 gboolean
 pte_run(Cell *cell, PteStep step, GError **error)
 {
@@ -24,5 +35,7 @@ pte_run(Cell *cell, PteStep step, GError **error)
         return FALSE;
     scene_store(scene, 0);
     scene_store(scene, 2);
-    return scene_harvest(scene, error);
+    gboolean worked = scene_harvest(scene, error);
+    explain(cell);
+    return worked;
 }

@@ -28,7 +28,8 @@ store(gpointer user)
 static gboolean
 run(Cell *cell, GError **error)
 {
-    g_autoptr(UffdStage) stage = uffd_stage_open(cell, TRUE, error);
+    /* Never freed: in the control a thread waits in it for ever. */
+    UffdStage *stage = uffd_stage_open(cell, TRUE, error);
 
     if (!stage || !uffd_stage_connect(stage, 0, UFFDIO_REGISTER_MODE_WP, error) || !uffd_stage_protect(stage, error))
         return FALSE;
