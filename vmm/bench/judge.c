@@ -76,8 +76,8 @@ explain_extra(const JudgeContext *context, const JudgeWindow *window, DlBitmap *
     dl_layout_fill(context->layout, all);
 
     take_cause(rest, units, EXTRA_GRANULARITY, sum);
-    if (window->first && context->facts->holds == DL_HOLDS_PROCESS)
-        take_cause(rest, all, EXTRA_FIRST_HARVEST, sum);
+    if (window->flagged)
+        take_cause(rest, window->flagged, EXTRA_FIRST_HARVEST, sum);
     if (is_kvm_log(context->facts))
         take_cause(rest, window->writes->read, EXTRA_READ_FAULT, sum);
     take_cause(rest, window->writes->in_flight, EXTRA_IN_FLIGHT, sum);

@@ -26,7 +26,7 @@ typedef struct {
     const WriteWindow *writes;
     const DlBitmap *changed; /* the replica's; empty without a replica */
     gboolean overflow;       /* a ring overflowed in this window */
-    gboolean first;          /* the first window since arming */
+    const DlBitmap *flagged; /* in mappings that were new to soft-dirty at one of the harvests; NULL: none */
 } JudgeWindow;
 
 /**

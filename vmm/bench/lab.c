@@ -15,6 +15,7 @@
 
 #include "bench/doorbell.h"
 #include "bench/host_writer.h"
+#include "bench/new_mappings.h"
 #include "bench/replica.h"
 #include "bench/stall.h"
 #include "board/board.h"
@@ -47,7 +48,7 @@ typedef struct {
     DlBitmap *reported; /* in this window */
     DlBitmap *taken;    /* by one harvest */
     DlBitmap *missed, *differed;
-    gboolean first_window;
+    DlBitmap *flagged; /* soft-dirty only: pages in mappings that were new to it, in this window */
     guint64 overflows; /* counted up to the last window's end */
 
     LabFigures *figures;
@@ -254,6 +255,8 @@ make_page_sets(Lab *lab)
 
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
         *sets[i] = dl_bitmap_new(n_bits);
+    if (lab->config->facts->holds == DL_HOLDS_PROCESS)
+        lab->flagged = dl_bitmap_new(n_bits);
     add_pages(lab, lab->own, ABI_MAILBOX_GPA, 1);
     add_pages(lab, lab->own, ABI_VCPU_GPA(0), UINT64_C(2) * lab->config->vcpus);
     add_pages(lab, lab->own, ABI_STACK_GPA(0), lab->config->vcpus);
@@ -388,7 +391,6 @@ arm(Lab *lab, GError **error)
     samples_add(lab->figures->cost[COST_ARM_NS], (double)move.arm_ns);
     if (config->with_replica)
         lab->replica = replica_new(lab->layout, error);
-    lab->first_window = TRUE;
     return lab->replica || !config->with_replica;
 }
 
@@ -420,8 +422,8 @@ tear_down(Lab *lab)
     g_clear_pointer(&lab->host_writer, host_writer_free);
     g_clear_pointer(&lab->list, write_list_free);
     g_clear_pointer(&lab->replica, replica_free);
-    DlBitmap *sets[] = {lab->own,      lab->page_tables, lab->kvm_pages, lab->nothing,
-                        lab->reported, lab->taken,       lab->missed,    lab->differed};
+    DlBitmap *sets[] = {lab->own,   lab->page_tables, lab->kvm_pages, lab->nothing, lab->reported,
+                        lab->taken, lab->missed,      lab->differed,  lab->flagged};
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
         g_clear_pointer(&sets[i], dl_bitmap_free);
     g_clear_pointer(&lab->board, board_free);
@@ -437,8 +439,13 @@ tear_down(Lab *lab)
 static gboolean
 harvest(Lab *lab, Cost cost, GError **error)
 {
-    gint64 start = clock_ns(CLOCK_MONOTONIC), took;
+    gint64 flags_start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
+    if (lab->flagged)
+        new_mappings_add(lab->layout, lab->flagged);
+    lab->oracle_cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - flags_start;
+
+    gint64 start = clock_ns(CLOCK_MONOTONIC), took;
     if (!dl_log_harvest(lab->log, error))
         return FALSE;
     took = clock_ns(CLOCK_MONOTONIC) - start;
@@ -473,6 +480,8 @@ open_window(Lab *lab)
     if (lab->replica)
         replica_open_window(lab->replica);
     dl_bitmap_clear_all(lab->reported);
+    if (lab->flagged)
+        dl_bitmap_clear_all(lab->flagged);
 }
 
 /* Everybody stands, the last harvest is in. */
@@ -488,7 +497,7 @@ close_window(Lab *lab)
                                 .writes = write_list_close_window(lab->list, lab->positions),
                                 .changed = lab->replica ? replica_changed(lab->replica) : lab->nothing,
                                 .overflow = overflowed(lab),
-                                .first = lab->first_window};
+                                .flagged = lab->flagged};
     dl_bitmap_clear_all(lab->missed);
     if (lab->config->with_write_list)
         judge_write_list(&lab->judge, &window, write_list_scope(lab->list), &figures->write_list, lab->missed);
@@ -502,7 +511,6 @@ close_window(Lab *lab)
         const LabWindow seen = {&window, lab->missed, lab->differed, unexplained, lab->layout};
         lab->config->observe(&seen, lab->config->user);
     }
-    lab->first_window = FALSE;
     open_window(lab);
     lab->oracle_cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - oracle_start;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The oracles and the judge, tried on windows made by hand: what each must count, and for which cause. */
 #include "bench/judge.h"
+#include "bench/new_mappings.h"
 #include "bench/replica.h"
 #include "bench/stall.h"
 #include "bench/write_list.h"
@@ -300,6 +301,41 @@ test_percentiles_come_from_the_right_bucket(void)
     g_assert_cmpfloat(stall_percentile(&histogram, 1, 1), >, 90000);
 }
 
+/* Of a mapping that is made anew soft-dirty reports every page until the next clear: that is a cause, and only while it is so. */
+static void
+test_new_mappings_are_those_not_yet_cleared(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
+{
+    const DlTrackerFacts *soft_dirty = dl_tracker_facts_by_name("soft-dirty");
+    g_auto(DlProbe) probe = {0};
+
+    dl_probe(soft_dirty, DL_RAM_SHMEM, &probe);
+    if (!probe.supported) {
+        g_test_skip(probe.reason);
+        return;
+    }
+    WriteWindow writes = {.written = f->none, .read = f->none, .in_flight = f->none};
+    g_autoptr(DlBitmap) flagged = dl_bitmap_new(dl_layout_n_bits(f->layout));
+    const JudgeContext context = {soft_dirty, WRITER_GUEST, f->layout, f->none, f->none, f->none};
+    const JudgeWindow window = {.reported = f->reported, .writes = &writes, .changed = f->none, .flagged = flagged};
+    g_autoptr(DlBitmap) all = dl_bitmap_new(dl_layout_n_bits(f->layout));
+    AccuracyResult new_ones = {0}, none = {0};
+
+    dl_layout_fill(f->layout, all);
+    dl_layout_fill(f->layout, f->reported);
+    new_mappings_add(f->layout, flagged);
+    g_assert_true(dl_bitmap_equal(flagged, all));
+    judge_write_list(&context, &window, all, &new_ones, f->missed);
+    g_assert_cmpuint(new_ones.extra[EXTRA_FIRST_HARVEST], ==, dl_bitmap_count(all));
+
+    g_assert_true(g_file_set_contents_full("/proc/self/clear_refs", "4", 1, G_FILE_SET_CONTENTS_NONE, 0, NULL));
+    dl_bitmap_clear_all(flagged);
+    new_mappings_add(f->layout, flagged);
+    g_assert_true(dl_bitmap_is_empty(flagged));
+    judge_write_list(&context, &window, all, &none, f->missed);
+    g_assert_cmpuint(none.extra[EXTRA_FIRST_HARVEST], ==, 0);
+    g_assert_cmpuint(none.extra[EXTRA_UNEXPLAINED], ==, dl_bitmap_count(all));
+}
+
 #define ADD(name, kind, test) g_test_add("/bench/" name, Fixture, GINT_TO_POINTER(kind), set_up, test, tear_down)
 
 int
@@ -318,6 +354,8 @@ main(int argc, char **argv)
     ADD("judge/a declared miss must occur", DL_RAM_SHMEM, test_a_declared_miss_must_occur);
     ADD("judge/a noted store is never excused", DL_RAM_SHMEM, test_noted_stores_are_never_excused);
     ADD("judge/an overflow explains everything", DL_RAM_SHMEM, test_an_overflow_explains_everything);
+    ADD("judge/a mapping new to soft-dirty explains its pages until the next clear", DL_RAM_SHMEM,
+        test_new_mappings_are_those_not_yet_cleared);
     ADD("replica/finds any byte that differs", DL_RAM_SHMEM, test_the_replica_finds_any_byte);
     g_test_add_func("/bench/stall/percentiles come from the right bucket", test_percentiles_come_from_the_right_bucket);
     return g_test_run();
