@@ -16,7 +16,7 @@
 
 #define GIB (UINT64_C(1) << 30)
 #define HUGE_BYTES (UINT64_C(2) << 20)
-#define USED 6 /* huge pages that are ever touched */
+#define USED 6U /* huge pages that are ever touched */
 
 enum {
     BEFORE,
@@ -134,7 +134,7 @@ run(Cell *cell, GError **error)
         return cell_unsupported(error, "no hugetlb file: %s", g_strerror(errno));
     if (g_file_get_contents("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", &text, NULL, NULL))
         free_pages = g_ascii_strtoull(text, NULL, 10);
-    if (free_pages < 2 * USED)
+    if (free_pages < (guint64)2 * USED)
         return cell_unsupported(error, "too few free hugepages of 2 MiB");
     guint8 *memory = map_gib(fd);
     if (!memory)

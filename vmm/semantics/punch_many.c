@@ -66,7 +66,7 @@ run(Cell *cell, GError **error)
     if (!stage)
         return FALSE;
     for (guint i = 0; cell_step(cell) && i < PROCESSES; i++)
-        children[i] = start_faulter(stage, i * 5);
+        children[i] = start_faulter(stage, (guint64)i * 5);
     gboolean worked = punch_rounds(cell, stage, error);
     for (guint i = 0; i < PROCESSES; i++) {
         if (children[i] > 0) {

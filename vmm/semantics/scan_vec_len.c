@@ -7,7 +7,7 @@
 #include "semantics/cases.h"
 #include "semantics/scan.h"
 
-#define RANGES 513
+#define RANGES UINT64_C(513)
 #define LONGEST 2048
 
 static gboolean

@@ -62,7 +62,7 @@ uring_free(Uring *ring)
 }
 
 gboolean
-uring_register(Uring *ring, guint8 *buffer, gsize size, GError **error)
+uring_register(Uring *ring, gpointer buffer, gsize size, GError **error)
 {
     struct iovec vector = {buffer, size};
 
@@ -77,7 +77,7 @@ word(const Uring *ring, guint32 offset)
 }
 
 gboolean
-uring_read(Uring *ring, int fd, guint8 *to, guint32 size, gboolean fixed, GError **error)
+uring_read(Uring *ring, int fd, gpointer to, guint32 size, gboolean fixed, GError **error)
 {
     const struct io_sqring_offsets *sq = &ring->params.sq_off;
     const struct io_cqring_offsets *cq = &ring->params.cq_off;

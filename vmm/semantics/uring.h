@@ -12,6 +12,6 @@ void uring_free(Uring *ring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Uring, uring_free)
 
 /** uring_register: fixed buffer 0; the kernel pins its pages for as long as the ring lives. */
-gboolean uring_register(Uring *ring, guint8 *buffer, gsize size, GError **error);
+gboolean uring_register(Uring *ring, gpointer buffer, gsize size, GError **error);
 /** uring_read: @size bytes of @fd from its start into @to, which lies in the fixed buffer if @fixed. */
-gboolean uring_read(Uring *ring, int fd, guint8 *to, guint32 size, gboolean fixed, GError **error);
+gboolean uring_read(Uring *ring, int fd, gpointer to, guint32 size, gboolean fixed, GError **error);

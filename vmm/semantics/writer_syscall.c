@@ -49,7 +49,7 @@ write_proc_mem(const guint8 *to)
 }
 
 static gssize
-vm_writev(guint8 *to)
+vm_writev(gpointer to)
 {
     guint8 bytes[BYTES] = {0xfe};
     struct iovec from = {bytes, BYTES}, there = {to, BYTES};
