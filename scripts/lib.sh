@@ -108,7 +108,7 @@ clean_up_on_exit() {
 
 # --- what came of a step ---
 
-# note LOG NAME RESULT [OUTPUT-FILE]: adds a line to LOG, in the form of meson's testlog.json. RESULT is OK or FAIL.
+# note LOG NAME RESULT [OUTPUT-FILE]: adds a line to LOG, in the form of meson's testlog.json. RESULT is OK, FAIL or SKIP.
 note() {
     python3 -c 'import json, sys
 print(json.dumps({"name": sys.argv[1], "result": sys.argv[2], "stderr": open(sys.argv[3], errors="replace").read()}))' \
