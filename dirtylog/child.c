@@ -65,6 +65,23 @@ end_child(pid_t child, DlChildOutcome *outcome)
     kill(child, SIGKILL);
 }
 
+/*
+ * A child that the kernel never gives back would keep our standard streams open, and whoever reads them until their end would wait for it.
+ * (A sanitizer's report is worth that.)
+ */
+static void
+let_go_of_streams(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; fd < 3; fd++) {
+        if (null < 0 || dup2(null, fd) < 0)
+            close(fd);
+    }
+#endif
+}
+
 gboolean
 dl_child_run(DlChildBody body, gpointer user, guint limit_ms, DlChildOutcome *outcome)
 {
@@ -81,6 +98,7 @@ dl_child_run(DlChildBody body, gpointer user, guint limit_ms, DlChildOutcome *ou
     }
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        let_go_of_streams();
         body(user, fds[1]);
         _exit(0);
     }

@@ -2,6 +2,7 @@
 /* The probe says what is so, gives reasons in words, and comes back whatever the trial does. */
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -51,6 +52,22 @@ trial_vanishes(gpointer user, GError **error)
     _exit(0);
 }
 
+/* Or a child that hangs for good would hold up whoever reads our output. */
+static gboolean
+trial_has_no_stream_of_ours(gpointer user, GError **error)
+{
+    struct stat null, stream;
+
+    (void)user;
+    for (int fd = 0; fd < 3; fd++) {
+        if (stat("/dev/null", &null) || fstat(fd, &stream) || stream.st_rdev != null.st_rdev) {
+            dl_set_error(error, DL_ERROR_FAILED, 0, NULL, "descriptor %d is its parent's", fd);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static gboolean
 trial_talks(gpointer user, GError **error)
 {
@@ -74,6 +91,9 @@ test_outcomes(void)
         {trial_hangs, FALSE, "the trial did not end within 200 ms", NULL},
         {trial_crashes, FALSE, "the trial was ended by signal 7 (Bus error)", NULL},
         {trial_vanishes, FALSE, "the trial ended without a word", NULL},
+#ifndef __SANITIZE_ADDRESS__
+        {trial_has_no_stream_of_ours, TRUE, NULL, NULL},
+#endif
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
