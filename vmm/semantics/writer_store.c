@@ -23,6 +23,7 @@ const SemanticsCase case_writer_store = {
     .name = "writer.store",
     .required = WRITER_REQUIRED,
     .left_out = "the store",
+    .rams = PLAIN_RAMS ",hugetlb-1G",
     .run = run_store,
 };
 

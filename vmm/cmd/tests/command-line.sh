@@ -60,6 +60,28 @@ expect "a handler on a CPU that is not there is refused" 2 'uffd-handler' "$dirt
 expect "an argument that nobody asked for is refused" 2 'takes no argument' "$dirtylab" bench here
 expect "a file in a folder that is not there is refused before anything is measured" 1 'cannot be written' "$dirtylab" bench --json /nowhere/x.json
 
+expect "an unknown case is refused" 2 'frobnicate.*--list' "$dirtylab" semantics --case 'pte.*,frobnicate'
+expect "an empty list of cases is refused" 2 'empty' "$dirtylab" semantics --case ''
+timeout 60 "$dirtylab" semantics --list >"$work/out" 2>"$work/err" </dev/null
+status=$?
+if [ $status -eq 0 ] && [ "$(wc -l <"$work/out")" -ge 60 ] && grep -q '^pte\.dontneed ' "$work/out"; then
+    result ok "semantics --list names the cases" ""
+else
+    result "not ok" "semantics --list names the cases" "status $status: $(cat "$work/out" "$work/err")"
+fi
+# A writer that every tracker of this process is blind to: a miss on any kernel that has one of them.
+timeout 60 "$dirtylab" semantics --case writer.alias --json "$work/semantics.json" >"$work/out" 2>"$work/err" </dev/null
+status=$?
+timeout 60 "$dirtylab" semantics --case writer.alias --strict >/dev/null 2>&1 </dev/null
+strict=$?
+if ! grep -q '"verdict" : "MISSED"' "$work/semantics.json"; then
+    skip "semantics --strict fails on a miss" "no tracker works here"
+elif [ $status -eq 0 ] && [ $strict -eq 1 ] && grep -q 'MISSED' "$work/out"; then
+    result ok "semantics --strict fails on a miss, and only then is a miss a failure" ""
+else
+    result "not ok" "semantics --strict fails on a miss" "status $status, with --strict $strict: $(cat "$work/out" "$work/err")"
+fi
+
 if [ -e /dev/kvm ]; then
     expect "memory larger than the host's is said so" 3 'memory|RAM' "$dirtylab" bench --tracker none --memory 64T
     expect "more vCPUs than KVM has are said so, with KVM's number" 3 'vCPUs' "$dirtylab" bench --tracker none --vcpus 100000
