@@ -11,6 +11,8 @@
 #include "dirtylog/private.h"
 
 #define SIZE (UINT64_C(16) << 20)
+/* A report that has not come by then does not come. */
+#define PATIENCE_US (INT64_C(2) * G_USEC_PER_SEC)
 
 typedef struct {
     const char *tracker;
@@ -253,8 +255,7 @@ store_anywhere(Tracked *tracked, guint64 *state)
 static void
 count_up(Tracked *tracked, guint64 *state)
 {
-    (void)state;
-    __atomic_fetch_add((guint64 *)tracked->memory->hva, 1, __ATOMIC_RELAXED);
+    *state = __atomic_fetch_add((guint64 *)tracked->memory->hva, 1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -326,14 +327,14 @@ test_race(gconstpointer data)
     if (!open_armed_for(&writer, test_case, TRUE))
         return;
     GThread *thread = start_writing(&writer);
-    gint64 deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+    gint64 deadline = g_get_monotonic_time() + PATIENCE_US;
     while (reports < wanted && g_get_monotonic_time() < deadline) {
         wait_for_store(&writer, deadline);
         g_autoptr(DlBitmap) found = harvest(&tracked);
         if (dl_bitmap_is_empty(found))
             continue;
         reports++;
-        deadline = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+        deadline = g_get_monotonic_time() + PATIENCE_US;
     }
     __atomic_store_n(&writer.stop, 1, __ATOMIC_RELAXED);
     move_to(&tracked, "none"); /* lets a writer go that nobody answers */
