@@ -56,6 +56,7 @@ dl_atomic_bitmap_drain(DlAtomicBitmap *bitmap, DlWordFunc found, gpointer user)
     if (!__atomic_load_n(&bitmap->any, __ATOMIC_SEQ_CST))
         return FALSE;
     __atomic_store_n(&bitmap->any, 0, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the words are looked at after, on any CPU */
 
     for (guint64 word = 0; word < bitmap->n_words; word++) {
         /* A locked exchange for each clean word would cost more than all the rest of a harvest. */

@@ -388,9 +388,9 @@ dl_log_harvest(DlLog *log, GError **error)
     return ok;
 }
 
-/* The words that a tracker may have touched when it re-armed the range: it widens to its unit. */
-static void
-deliver_rearmed(DlLog *log, DlPageRange range)
+/* The range, widened to the tracker's units: what it may touch when it re-arms the range, or lose when the range is punched. */
+static DlPageRange
+widen_to_units(const DlLog *log, DlPageRange range)
 {
     guint64 first = range.first;
     guint64 end = range.first + range.count;
@@ -404,7 +404,13 @@ deliver_rearmed(DlLog *log, DlPageRange range)
         if (end > pages.first && end <= pages.first + pages.count)
             end = pages.first + MIN(dl_round_up(end - pages.first, unit), pages.count);
     }
-    deliver_words(log, first / 64, (end + 63) / 64);
+    return (DlPageRange){first, end - first};
+}
+
+static void
+deliver_range(DlLog *log, DlPageRange range)
+{
+    deliver_words(log, range.first / 64, (range.first + range.count + 63) / 64);
 }
 
 gboolean
@@ -420,7 +426,7 @@ dl_log_rearm(DlLog *log, DlPageRange range, GError **error)
     g_mutex_lock(&log->lock);
     if (log->class->rearm && range.count) {
         ok = log->class->rearm(log->instance->tracker, range, log->found, error);
-        deliver_rearmed(log, range);
+        deliver_range(log, widen_to_units(log, range));
     }
     g_mutex_unlock(&log->lock);
     return ok;
@@ -454,8 +460,9 @@ dl_log_discard(DlLog *log, guint64 gpa, guint64 size, DlPunch punch, gpointer us
     if (pages.count) {
         if (log->class->discarded)
             log->class->discarded(log->instance->tracker, pages);
+        pages = widen_to_units(log, pages);
         dl_bitmap_set_range(log->found, pages);
-        deliver_words(log, pages.first / 64, (pages.first + pages.count + 63) / 64);
+        deliver_range(log, pages);
     }
     g_mutex_unlock(&log->lock);
     return ok;

@@ -160,14 +160,24 @@ map_memory(DlMemory *memory, GError **error)
     return TRUE;
 }
 
+gboolean
+dl_memory_check_pool(DlRamKind kind, guint64 size, GError **error)
+{
+    g_return_val_if_fail(kind < DL_N_RAM_KINDS, FALSE);
+    guint64 page_size = kinds[kind].page_size;
+    guint64 wanted = size / page_size + (size % page_size != 0);
+
+    if (!kinds[kind].pool || wanted <= pool_available(kind) + pool_number(kind, "nr_overcommit_hugepages"))
+        return TRUE;
+    set_pool_error(error, kind, wanted);
+    return FALSE;
+}
+
 static gboolean
 give_file_its_size(DlMemory *memory, GError **error)
 {
-    if (kinds[memory->kind].pool && memory->size / kinds[memory->kind].page_size >
-                                        pool_available(memory->kind) + pool_number(memory->kind, "nr_overcommit_hugepages")) {
-        set_pool_error(error, memory->kind, memory->size / kinds[memory->kind].page_size);
+    if (!dl_memory_check_pool(memory->kind, memory->size, error))
         return FALSE;
-    }
     if (ftruncate(memory->fd, (off_t)memory->size) == 0)
         return TRUE;
 

@@ -122,8 +122,7 @@ static gboolean
 swap_bridged(Move *move, GError **error)
 {
     DlLog *log = move->log;
-    const DlTrackerClass *class = log->host.dirty_ring_bytes ? &dl_kvm_ring_class : &dl_kvm_bitmap_class;
-    DlInstance *bridge = dl_instance_new(log, class, NULL, error);
+    DlInstance *bridge = dl_instance_new(log, &dl_kvm_bitmap_class, NULL, error);
 
     move->result.kind = DL_MOVE_BRIDGED;
     if (!bridge)
@@ -153,12 +152,14 @@ swap_all_dirty(Move *move, GError **error)
     return TRUE;
 }
 
+/* A ring is no bridge: it needs a host that can pause, and such a host pauses instead. */
 static gboolean
 can_bridge(const Move *move)
 {
     DlHolds holds = move->from->tracker->class->facts.holds;
 
-    return move->log->host.vm_fd >= 0 && move->log->host.set_logging && holds != DL_HOLDS_RING && holds != DL_HOLDS_MEMSLOT_LOG;
+    return move->log->host.vm_fd >= 0 && move->log->host.set_logging && !move->log->host.dirty_ring_bytes &&
+           holds != DL_HOLDS_RING && holds != DL_HOLDS_MEMSLOT_LOG;
 }
 
 /* Two that write to the same page-table entries. */

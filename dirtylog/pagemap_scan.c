@@ -206,11 +206,14 @@ protect_piece(PagemapScan *scan, const Place *place, DlPageRange piece, DlBitmap
     guint64 first = dl_round_down(piece.first - place->pages.first, unit);
     guint64 end = dl_round_up(piece.first + piece.count - place->pages.first, unit);
 
+    const DlPageRange whole = {place->pages.first + first, MIN(end, place->pages.count) - first};
+
     if (!scan_range(scan, place, hva + first * DL_PAGE_SIZE, hva + end * DL_PAGE_SIZE,
-                    PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC, out, NULL, error))
+                    PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC, out, NULL, error)) {
+        dl_bitmap_set_range(out, whole); /* some of it may be protected by now, its answers lost */
         return FALSE;
-    end = MIN(end, place->pages.count);
-    dl_bitmap_clear_range(scan->open_pages, (DlPageRange){place->pages.first + first, end - first});
+    }
+    dl_bitmap_clear_range(scan->open_pages, whole);
     return TRUE;
 }
 

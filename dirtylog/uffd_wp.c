@@ -334,11 +334,18 @@ uffd_wp_rearm(DlTracker *tracker, DlPageRange range, DlBitmap *out, GError **err
     return TRUE;
 }
 
-/* A punched page may have lost its protection (hugetlb has); it is open until the next rearm, and its owner reports it dirty. */
+/*
+ * A punched page may have lost its protection (hugetlb has), and whoever discarded it reads it before the next rearm: it is protected
+ * again at once. What `written` has of it stays for the next collect.
+ */
 static void
 uffd_wp_discarded(DlTracker *tracker, DlPageRange range)
 {
+    g_autoptr(GError) error = NULL;
+
     dl_bitmap_set_range(((UffdWp *)tracker)->open_pages, range);
+    if (!uffd_wp_rearm(tracker, range, NULL, &error))
+        g_warning("a discarded range stays unprotected until the next harvest: %s", error->message);
 }
 
 static void

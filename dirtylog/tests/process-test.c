@@ -393,6 +393,38 @@ test_discard(gconstpointer data)
     }
 }
 
+static gboolean
+cut_and_grow(gpointer user, GError **error)
+{
+    const DlMemory *memory = ((Tracked *)user)->memory;
+
+    if (ftruncate(memory->fd, 0) == 0 && ftruncate(memory->fd, (off_t)memory->size) == 0)
+        return TRUE;
+    dl_set_error(error, DL_ERROR_FAILED, errno, NULL, "ftruncate");
+    return FALSE;
+}
+
+/* The discarded pages are taken and read at once, without another harvest; truncating drops the protection of hugetlb pages. */
+static void
+test_store_after_discard(gconstpointer data)
+{
+    g_auto(Tracked) tracked = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (!open_armed(&tracked, data, TRUE))
+        return;
+    const DlRegion *region = dl_layout_region(tracked.layout, 0);
+    g_autoptr(DlBitmap) before = harvest(&tracked);
+    g_autoptr(DlBitmap) discarded = dl_bitmap_new(dl_layout_n_bits(tracked.layout));
+    dl_log_discard(tracked.log, region->gpa, region->size, cut_and_grow, &tracked, &error);
+    g_assert_no_error(error);
+    dl_consumer_take(tracked.consumer, (DlPageRange){0, dl_layout_n_bits(tracked.layout)}, discarded);
+    g_assert_cmpuint(dl_bitmap_count(discarded), ==, tracked.n_pages);
+    store(&tracked, 0);
+    g_autoptr(DlBitmap) after = harvest(&tracked);
+    g_assert_true(dl_bitmap_test(after, 0));
+}
+
 /* --- release --- */
 
 static void
@@ -546,6 +578,7 @@ main(int argc, char **argv)
         {"a-replica-fed-under-load-is-equal", test_replica},
         {"no-race-leaves-a-page-open-and-unreported", test_race},
         {"a-discard-is-reported-and-so-is-what-follows", test_discard},
+        {"a-store-after-a-discard-is-not-lost", test_store_after_discard},
         {"release-leaves-nothing-armed", test_release},
         {"release-lets-blocked-writers-go", test_release_under_load},
         {"regions-that-end-anywhere", test_odd_regions},

@@ -53,6 +53,12 @@ DlMemory *dl_memory_new(DlRamKind kind, guint64 size, GError **error);
 void dl_memory_free(DlMemory *memory);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlMemory, dl_memory_free)
 
+/**
+ * dl_memory_check_pool: whether the hugetlb pool has @size bytes free now; TRUE for kinds without one. Memory that is made in several pieces
+ * is checked in one, so that the remedy names all that lacks. Errors: RESOURCE, with the command that reserves it.
+ */
+gboolean dl_memory_check_pool(DlRamKind kind, guint64 size, GError **error);
+
 /** dl_memory_populate: gives every page of the range its backing and leaves its content alone (MADV_POPULATE_WRITE, 5.14). */
 gboolean dl_memory_populate(DlMemory *memory, guint64 offset, guint64 size, GError **error);
 

@@ -48,8 +48,9 @@ typedef struct {
     DlBitmap *reported; /* in this window */
     DlBitmap *taken;    /* by one harvest */
     DlBitmap *missed, *differed;
-    DlBitmap *flagged; /* soft-dirty only: pages in mappings that were new to it, in this window */
-    guint64 overflows; /* counted up to the last window's end */
+    DlBitmap *flagged;                /* soft-dirty only: pages in mappings that were new to it, in this window */
+    guint64 overflows;                /* counted up to the last take */
+    gboolean overflow, overflow_next; /* one in this window; one that may have gone into the next */
 
     LabFigures *figures;
     guint64 *busy_cycles; /* of all vCPUs, a pass each */
@@ -212,10 +213,10 @@ wait_for(Lab *lab, guint64 target, GError **error)
         gboolean ready = writers_ready(lab); /* asked first: ready and then too few writes cannot be a race */
         guint64 now = read_positions(lab);
 
+        if (!check_alive(lab, error)) /* first: a writer that has failed is ready too */
+            return FALSE;
         if (ready || now >= target)
             return TRUE;
-        if (!check_alive(lab, error))
-            return FALSE;
         if (now != before)
             last_progress = g_get_monotonic_time();
         else if (g_get_monotonic_time() - last_progress > STALL_LIMIT_US) {
@@ -436,6 +437,33 @@ tear_down(Lab *lab)
 
 /* --- harvesting and judging --- */
 
+static guint64
+count_overflows(Lab *lab)
+{
+    DlLogStats stats;
+
+    dl_log_stats(lab->log, &stats);
+    return stats.ring_overflows;
+}
+
+/*
+ * Takes what is pending. An overflow belongs to the window in which its pages are taken; a vCPU may meet one at any time, in a harvest
+ * of its own: what happened during the take may have come with it or come with the next.
+ */
+static void
+take_pages(Lab *lab)
+{
+    guint64 before = count_overflows(lab);
+
+    dl_bitmap_clear_all(lab->taken);
+    dl_consumer_take(lab->consumer, (DlPageRange){0, dl_layout_n_bits(lab->layout)}, lab->taken);
+    guint64 after = count_overflows(lab);
+    lab->overflow = lab->overflow || after != lab->overflows;
+    lab->overflow_next = after != before;
+    lab->overflows = after;
+    dl_bitmap_or(lab->reported, lab->taken);
+}
+
 static gboolean
 harvest(Lab *lab, Cost cost, GError **error)
 {
@@ -453,24 +481,11 @@ harvest(Lab *lab, Cost cost, GError **error)
     samples_add(lab->figures->cost[COST_HARVEST_NS_PER_PAGE], (double)took / (double)dl_layout_n_pages(lab->layout));
 
     gint64 oracle_start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    dl_bitmap_clear_all(lab->taken);
-    dl_consumer_take(lab->consumer, (DlPageRange){0, dl_layout_n_bits(lab->layout)}, lab->taken);
-    dl_bitmap_or(lab->reported, lab->taken);
+    take_pages(lab);
     if (lab->replica)
         replica_apply(lab->replica, lab->taken);
     lab->oracle_cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - oracle_start;
     return TRUE;
-}
-
-static gboolean
-overflowed(Lab *lab)
-{
-    DlLogStats stats;
-    guint64 before = lab->overflows;
-
-    dl_log_stats(lab->log, &stats);
-    lab->overflows = stats.ring_overflows;
-    return lab->overflows != before;
 }
 
 static void
@@ -496,7 +511,7 @@ close_window(Lab *lab)
     const JudgeWindow window = {.reported = lab->reported,
                                 .writes = write_list_close_window(lab->list, lab->positions),
                                 .changed = lab->replica ? replica_changed(lab->replica) : lab->nothing,
-                                .overflow = overflowed(lab),
+                                .overflow = lab->overflow,
                                 .flagged = lab->flagged};
     dl_bitmap_clear_all(lab->missed);
     if (lab->config->with_write_list)
@@ -511,6 +526,7 @@ close_window(Lab *lab)
         const LabWindow seen = {&window, lab->missed, lab->differed, unexplained, lab->layout};
         lab->config->observe(&seen, lab->config->user);
     }
+    lab->overflow = lab->overflow_next;
     open_window(lab);
     lab->oracle_cpu_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - oracle_start;
 }

@@ -63,21 +63,16 @@ free_probe(gpointer probe)
     g_free(probe);
 }
 
-/* A pool too small for the guest is found here, not in the middle of a run. */
-static gboolean
-memory_can_be_had(DlRamKind ram, guint64 bytes, DlProbe *probe)
+/* Too little memory, for the guest or for the replica beside it, is found here, not in the middle of a run. */
+static void
+check_memory(DlRamKind ram, const BenchOptions *options, DlProbe *probe)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GuestRam) memory = NULL;
 
-    if (ram == DL_RAM_SHMEM_THP) /* would be touched and collapsed at once: the run itself finds out */
-        return TRUE;
-    memory = guest_ram_new(ram, bytes, FALSE, &error);
-    if (memory)
-        return TRUE;
+    if (guest_ram_check_host(ram, options->memory_bytes, TRUE, options->with_replica ? options->memory_bytes : 0, &error))
+        return;
     dl_probe_clear(probe);
     *probe = (DlProbe){.supported = FALSE, .reason = g_strdup(error->message)};
-    return FALSE;
 }
 
 static const DlProbe *
@@ -91,7 +86,7 @@ probe_host(Host *host, const DlTrackerFacts *tracker, DlRamKind ram)
     probe = g_new0(DlProbe, 1);
     dl_probe(tracker, ram, probe);
     if (probe->supported)
-        memory_can_be_had(ram, host->options->memory_bytes, probe);
+        check_memory(ram, host->options, probe);
     g_hash_table_insert(host->probes, g_steal_pointer(&key), probe);
     return probe;
 }
@@ -296,6 +291,12 @@ add_all(Plan *plan, Host *host, LabConfig *lab, GError **error)
 static gboolean
 check_named(const Plan *plan, const BenchOptions *options, GError **error)
 {
+    if (plan->cases->len && !plan->n_runnable) {
+        const PlanCase *first = g_ptr_array_index(plan->cases, 0);
+        g_set_error(error, DL_ERROR, DL_ERROR_UNSUPPORTED, "none of this is to be had here: %s on %s: %s", first->result->tracker,
+                    first->result->ram, first->result->reason);
+        return FALSE;
+    }
     for (guint i = 0; i < plan->cases->len; i++) {
         const PlanCase *one = g_ptr_array_index(plan->cases, i);
         gboolean tracker_runs = options->trackers.all, ram_runs = options->rams.all;

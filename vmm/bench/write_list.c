@@ -17,7 +17,8 @@ struct WriteList {
     DlBitmap *scope;
     guint64 scope_pages;
 
-    guint64 *cursor; /* an actor each */
+    guint64 *cursor;   /* an actor each */
+    guint64 *stood_at; /* an actor each: its position at the last window's end */
     WriteWindow window;
     DlBitmap *fresh;      /* written since the last re-arm */
     GArray *first_writes; /* guint64, a pass each */
@@ -52,6 +53,7 @@ write_list_new(const WriteListConfig *config, DlLayout *layout)
     list->layout = dl_layout_ref(layout);
     list->scope = dl_bitmap_new(n_bits);
     list->cursor = g_new0(guint64, list->n_actors);
+    list->stood_at = g_new0(guint64, list->n_actors);
     list->window = (WriteWindow){dl_bitmap_new(n_bits), dl_bitmap_new(n_bits), dl_bitmap_new(n_bits)};
     list->fresh = dl_bitmap_new(n_bits);
     list->first_writes = g_array_new(FALSE, TRUE, sizeof(guint64));
@@ -74,6 +76,7 @@ write_list_free(WriteList *list)
     dl_bitmap_free(list->fresh);
     g_array_unref(list->first_writes);
     g_free(list->cursor);
+    g_free(list->stood_at);
     g_free(list);
 }
 
@@ -158,8 +161,11 @@ write_list_open_window(WriteList *list)
     if (list->config.workload.pattern != ABI_SILENT || list->config.gated || !list->any_closed)
         return;
     for (guint actor = 0; actor < list->n_actors; actor++) {
-        if (write_list_pass_writes(list, actor))
-            dl_bitmap_set(list->window.in_flight, locate(list, actor, list->cursor[actor]++).page);
+        if (!write_list_pass_writes(list, actor))
+            continue;
+        dl_bitmap_set(list->window.in_flight, locate(list, actor, list->stood_at[actor]).page);
+        if (list->cursor[actor] == list->stood_at[actor]) /* else it was passed over at an earlier stop at the same place */
+            list->cursor[actor]++;
     }
 }
 
@@ -178,6 +184,7 @@ close_actor(WriteList *list, guint actor, guint64 position)
     if (!write_list_pass_writes(list, actor))
         return;
     advance(list, actor, position);
+    list->stood_at[actor] = position;
     if (list->config.gated)
         return;
     Locus next = locate(list, actor, position);

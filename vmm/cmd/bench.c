@@ -128,15 +128,20 @@ parse_handler(const char *text, BenchOptions *options, GError **error)
             options->handler_same = TRUE;
         else if (g_str_equal(places[i], "other"))
             options->handler_other = TRUE;
-        else if (g_ascii_string_to_unsigned(places[i], 10, 0, (guint64)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1) - 1, &cpu, NULL))
+        else if (options->handler_cpu < 0 &&
+                 g_ascii_string_to_unsigned(places[i], 10, 0, (guint64)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1) - 1, &cpu, NULL))
             options->handler_cpu = (gint)cpu;
         else {
             g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE,
-                        "--uffd-handler: \"%s\" is neither same, other nor an online CPU's number", places[i]);
+                        "--uffd-handler: \"%s\" is neither same, other nor an online CPU's number, of which there may be one",
+                        places[i]);
             return FALSE;
         }
     }
-    return TRUE;
+    if (places[0])
+        return TRUE;
+    g_set_error_literal(error, CMD_ERROR, CMD_ERROR_USAGE, "--uffd-handler: give same, other or a CPU's number");
+    return FALSE;
 }
 
 static gboolean
@@ -305,7 +310,10 @@ measure(const Typed *typed, const BenchOptions *options)
     g_autoptr(Plan) plan = plan_new(options, &error);
     gboolean terminal = isatty(STDERR_FILENO);
 
-    if (!plan)
+    if (plan && !plan->cases->len)
+        g_set_error_literal(&error, CMD_ERROR, CMD_ERROR_USAGE,
+                            "nothing to measure: such a writer knows no such pattern; see dirtylab bench --help");
+    if (error)
         return cmd_fail(error);
     if (typed->list) {
         list_plan(plan, options);

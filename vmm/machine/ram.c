@@ -17,35 +17,6 @@ struct GuestRam {
     DlLog *log; /* atomic; NULL: nobody to tell */
 };
 
-/* A line of /proc/meminfo in bytes; 0 when it is not there. */
-static guint64
-meminfo_bytes(const char *text, const char *name)
-{
-    const char *line = strstr(text, name);
-
-    return line ? g_ascii_strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
-}
-
-/* hugetlb pages lie outside MemAvailable: dl_memory_new() compares with their pool. */
-static gboolean
-check_host_memory(DlRamKind kind, guint64 bytes, gboolean populate, GError **error)
-{
-    g_autofree char *text = NULL;
-    gboolean hugetlb = kind == DL_RAM_HUGETLB_2M || kind == DL_RAM_HUGETLB_1G;
-    gboolean touched = !hugetlb && (populate || kind == DL_RAM_SHMEM_THP);
-
-    if (!g_file_get_contents("/proc/meminfo", &text, NULL, NULL))
-        return TRUE;
-    guint64 limit = meminfo_bytes(text, touched ? "MemAvailable:" : "MemTotal:");
-    if (!limit || bytes <= limit)
-        return TRUE;
-    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE,
-                "%" G_GUINT64_FORMAT " MiB of guest RAM is more than the %" G_GUINT64_FORMAT
-                " MiB that this host has%s: ask for less",
-                bytes >> 20, limit >> 20, touched ? " available" : "");
-    return FALSE;
-}
-
 static gboolean
 check_size(DlRamKind kind, guint64 bytes, GError **error)
 {
@@ -57,6 +28,44 @@ check_size(DlRamKind kind, guint64 bytes, GError **error)
                 "guest RAM of %" G_GUINT64_FORMAT " bytes: %s comes in multiples of %" G_GUINT64_FORMAT " KiB, at least one",
                 bytes, dl_ram_kind_name(kind), page >> 10);
     return FALSE;
+}
+
+/* A line of /proc/meminfo in bytes; 0 when it is not there. */
+static guint64
+meminfo_bytes(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+
+    return line ? g_ascii_strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+static gboolean
+has_at_least(const char *meminfo, const char *name, guint64 bytes, const char *words, GError **error)
+{
+    guint64 limit = meminfo_bytes(meminfo, name);
+
+    if (!limit || bytes <= limit)
+        return TRUE;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE,
+                "%" G_GUINT64_FORMAT " MiB is more than the %" G_GUINT64_FORMAT " MiB that this host has%s: ask for less memory",
+                bytes >> 20, limit >> 20, words);
+    return FALSE;
+}
+
+gboolean
+guest_ram_check_host(DlRamKind kind, guint64 bytes, gboolean populate, guint64 besides, GError **error)
+{
+    g_autofree char *meminfo = NULL;
+    gboolean hugetlb = kind == DL_RAM_HUGETLB_2M || kind == DL_RAM_HUGETLB_1G;
+    gboolean touched = !hugetlb && (populate || kind == DL_RAM_SHMEM_THP);
+
+    if (!check_size(kind, bytes, error))
+        return FALSE;
+    if (!g_file_get_contents("/proc/meminfo", &meminfo, NULL, NULL))
+        return TRUE;
+    guint64 at_once = MIN(besides, (guint64)G_MAXINT64) + (touched ? bytes : 0);
+    return has_at_least(meminfo, "MemTotal:", bytes, "", error) &&
+           has_at_least(meminfo, "MemAvailable:", at_once, " available", error) && dl_memory_check_pool(kind, bytes, error);
 }
 
 static gboolean
@@ -88,7 +97,7 @@ make_layout(const GuestRam *ram, guint64 low_bytes, GError **error)
 GuestRam *
 guest_ram_new(DlRamKind kind, guint64 bytes, gboolean populate, GError **error)
 {
-    if (!check_size(kind, bytes, error) || !check_host_memory(kind, bytes, populate, error))
+    if (!guest_ram_check_host(kind, bytes, populate, 0, error))
         return NULL;
 
     g_autoptr(GuestRam) ram = g_new0(GuestRam, 1);

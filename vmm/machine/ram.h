@@ -19,6 +19,11 @@ typedef struct GuestRam GuestRam;
  * Errors: INVALID (size), RESOURCE (larger than this host: MemTotal, and MemAvailable for what is touched at once), and DL_ERROR.
  */
 GuestRam *guest_ram_new(DlRamKind kind, guint64 bytes, gboolean populate, GError **error);
+/**
+ * guest_ram_check_host: whether guest_ram_new() could succeed now, without making anything, and @besides bytes more could be had that the
+ * caller is going to touch. Errors: as guest_ram_new().
+ */
+gboolean guest_ram_check_host(DlRamKind kind, guint64 bytes, gboolean populate, guint64 besides, GError **error);
 /** guest_ram_free: after the machine that uses it and the log that is attached. */
 void guest_ram_free(GuestRam *ram);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GuestRam, guest_ram_free)

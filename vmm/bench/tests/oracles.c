@@ -125,6 +125,26 @@ test_a_silent_write_in_flight_is_demanded_of_no_window(Fixture *f, gconstpointer
     g_assert_cmpuint(dl_bitmap_count(window->written), ==, 9);
 }
 
+/* Two stops at the same place: the write there is in flight in all three windows, and the one behind it is demanded of the third. */
+static void
+test_a_silent_write_in_flight_at_two_stops(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
+{
+    g_autoptr(WriteList) list = make_list(f, ABI_SILENT, 1, 100, FALSE);
+    const struct abi_workload workload = {.pattern = ABI_SILENT, .vcpus = 1, .pages = 100, .seed = 7, .arena_pages = ARENA_PAGES};
+    const WriteWindow *window = NULL;
+
+    for (guint stop = 0; stop < 2; stop++) {
+        write_list_open_window(list);
+        window = write_list_close_window(list, (guint64[]){10});
+        g_assert_true(dl_bitmap_test(window->in_flight, page_at(&workload, 0, 0, 10)));
+    }
+    write_list_open_window(list);
+    window = write_list_close_window(list, (guint64[]){12});
+    g_assert_true(dl_bitmap_test(window->in_flight, page_at(&workload, 0, 0, 10)));
+    g_assert_true(dl_bitmap_test(window->written, page_at(&workload, 0, 0, 11)));
+    g_assert_cmpuint(dl_bitmap_count(window->written), ==, 1);
+}
+
 static void
 test_a_rearm_makes_first_writes_anew(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
 {
@@ -346,6 +366,8 @@ main(int argc, char **argv)
     ADD("write-list/a write in flight that is in RAM was written", DL_RAM_SHMEM, test_a_stored_write_in_flight_counts_as_written);
     ADD("write-list/a silent write in flight is demanded of no window", DL_RAM_SHMEM,
         test_a_silent_write_in_flight_is_demanded_of_no_window);
+    ADD("write-list/a silent write in flight at two stops passes over no other", DL_RAM_SHMEM,
+        test_a_silent_write_in_flight_at_two_stops);
     ADD("write-list/a re-arm makes first writes anew", DL_RAM_SHMEM, test_a_rearm_makes_first_writes_anew);
     ADD("judge/an exact report is exact", DL_RAM_SHMEM, test_an_exact_report_is_exact);
     ADD("judge/each cause has its own pages", DL_RAM_SHMEM, test_each_cause_has_its_pages);
