@@ -2,8 +2,8 @@
 /*
  * The frame: takes in child processes, controls, verdicts.
  *
- * A child says its outcome in one write: the kind of its end, whether pages were judged, four counts, and two texts, a line each. A child that was killed or
- * ran out of time has said nothing, and only that cell is lost.
+ * A child says its outcome in one write: the kind of its end, whether pages were judged, four counts, and two texts, a line each. A
+ * child that was killed or ran out of time has said nothing, and only that cell is lost.
  */
 #include <string.h>
 #include <sys/wait.h>
