@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accuracy, over everything that a guest's writes depend on: trackers × RAM kinds × vCPUs × patterns. By default ten seeds, each with
- * a pairwise subset of its own: every pair of values of any two factors occurs in it. With --full every combination, once, and
- * guests of 4 GiB. (Where DIRTYLAB_TEST_SHORT is set, two seeds.) Either way each run must have no undeclared miss and no unexplained extra page, and the sum of what the oracles judged is said.
+ * Accuracy, over everything that a guest's writes depend on: trackers × RAM kinds × vCPUs × patterns. By default ten seeds, each
+ * with a pairwise subset of its own: every pair of values of any two factors occurs in it; where DIRTYLAB_TEST_SHORT is set, one
+ * seed. With --full every combination, once, and guests of 4 GiB. Either way each run must have no undeclared miss and no
+ * unexplained extra page, and the sum of what the oracles judged is said.
  */
 #include <string.h>
 
@@ -256,7 +257,7 @@ main(int argc, char **argv)
     probe_host();
     if (full)
         add_full();
-    guint n_seeds = g_getenv("DIRTYLAB_TEST_SHORT") ? 2 : 10;
+    guint n_seeds = g_getenv("DIRTYLAB_TEST_SHORT") ? 1 : 10;
     for (guint seed = 1; !full && seed <= n_seeds; seed++) {
         g_autofree char *name = g_strdup_printf("/matrix/pairwise/seed %02u: no undeclared miss, no unexplained page", seed);
         g_test_add_data_func(name, GUINT_TO_POINTER(seed), test_seed);
