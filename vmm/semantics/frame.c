@@ -283,35 +283,61 @@ typedef struct {
     DlRamKind ram;
 } Question;
 
-/* One control: notes what it came to, and answers whether it shows that the verdict could have been another. */
-static gboolean
-run_control(const Question *question, SemanticsTake how, const char *words, SemanticsVerdict verdict, GString *control)
+/* What the controls of a cell came to, together. */
+typedef struct {
+    GString *words;
+    gboolean differed;    /* one at least: the verdict could have been another */
+    gboolean unavailable; /* one at least could not be had: memory that was there for the real take is gone */
+} Controls;
+
+static void
+run_control(const Question *question, SemanticsTake how, const char *words, SemanticsVerdict verdict, Controls *controls)
 {
     g_auto(Outcome) outcome = {0};
 
     take(question->about, question->tracker, question->ram, how, &outcome);
-    g_string_append_printf(control, "%s%s: %s", control->len ? "; " : "", words, verdict_word(outcome.verdict));
+    g_string_append_printf(controls->words, "%s%s: %s", controls->words->len ? "; " : "", words, verdict_word(outcome.verdict));
     if (outcome.observed)
-        g_string_append_printf(control, " (%s)", outcome.observed);
-    return outcome.verdict != verdict && outcome.verdict != SEMANTICS_NONE && outcome.verdict != SEMANTICS_UNSUPPORTED;
+        g_string_append_printf(controls->words, " (%s)", outcome.observed);
+    if (outcome.verdict == SEMANTICS_UNSUPPORTED)
+        controls->unavailable = TRUE;
+    else if (outcome.verdict != SEMANTICS_NONE && outcome.verdict != verdict)
+        controls->differed = TRUE;
 }
 
-static gboolean
-run_controls(const Question *question, const Outcome *real, GString *control)
+static void
+run_controls(const Question *question, const Outcome *real, Controls *controls)
 {
-    gboolean differed = FALSE;
-
     if (question->about->left_out) {
         g_autofree char *words = g_strdup_printf("without %s", question->about->left_out);
-        differed = run_control(question, TAKE_LEFT_OUT, words, real->verdict, control);
+        run_control(question, TAKE_LEFT_OUT, words, real->verdict, controls);
     }
     if (!real->by_pages)
-        return differed;
+        return;
     if (real->verdict == SEMANTICS_MISSED)
-        differed = run_control(question, TAKE_LIE_ALL, "a tracker that reports all pages", real->verdict, control) || differed;
+        run_control(question, TAKE_LIE_ALL, "a tracker that reports all pages", real->verdict, controls);
     else if (real->written)
-        differed = run_control(question, TAKE_LIE_DROP, "a tracker that drops one page", real->verdict, control) || differed;
-    return differed;
+        run_control(question, TAKE_LIE_DROP, "a tracker that drops one page", real->verdict, controls);
+}
+
+/* The real take's outcome stands only if a control differed. */
+static void
+check_by_controls(const Question *question, Outcome *real, Controls *controls)
+{
+    if (real->verdict == SEMANTICS_NONE || real->verdict == SEMANTICS_UNSUPPORTED)
+        return;
+    run_controls(question, real, controls);
+    if (controls->differed)
+        return;
+    g_autofree char *observed = g_steal_pointer(&real->observed);
+    if (controls->unavailable) {
+        real->observed = g_strdup_printf("its control cannot be had: %s", controls->words->str);
+        real->verdict = SEMANTICS_UNSUPPORTED;
+        g_string_truncate(controls->words, 0);
+    } else {
+        real->observed = g_strdup_printf("%s (%s), but no control came out otherwise", verdict_word(real->verdict), observed);
+        real->verdict = SEMANTICS_NONE;
+    }
 }
 
 SemanticsRow *
@@ -321,17 +347,14 @@ semantics_run_cell(const SemanticsCase *about, const DlTrackerFacts *tracker, Dl
     SemanticsRow *row = g_new0(SemanticsRow, 1);
     g_autoptr(GString) control = g_string_new(NULL);
     g_auto(Outcome) real = {0};
+    Controls controls = {.words = control};
 
     row->name = g_strdup(about->name);
     row->tracker = g_strdup(tracker ? tracker->name : "-");
     row->ram = g_strdup(dl_ram_kind_name(ram));
     row->required = g_strdup(about->required);
     take(about, tracker, ram, TAKE_REAL, &real);
-    if (real.verdict != SEMANTICS_NONE && real.verdict != SEMANTICS_UNSUPPORTED && !run_controls(&question, &real, control)) {
-        g_autofree char *observed = g_steal_pointer(&real.observed);
-        real.observed = g_strdup_printf("%s (%s), but no control came out otherwise", verdict_word(real.verdict), observed);
-        real.verdict = SEMANTICS_NONE;
-    }
+    check_by_controls(&question, &real, &controls);
     row->verdict = real.verdict;
     row->written = real.written;
     row->reported = real.reported;

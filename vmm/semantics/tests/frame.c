@@ -106,6 +106,24 @@ test_control(void)
     }
 }
 
+/* What was there for the real take is gone when the control asks for it: nothing is claimed. */
+static gboolean
+short_lived(Cell *cell, GError **error)
+{
+    return cell_step(cell) ? blind(cell, error) : cell_unsupported(error, "no memory any more");
+}
+
+static void
+test_control_unavailable(void)
+{
+    SemanticsCase about = {.name = "test.short-lived", .required = "-", .run = short_lived, .left_out = "a step"};
+    g_autoptr(SemanticsRow) row = run_one(&about);
+
+    g_assert_cmpint(row->verdict, ==, SEMANTICS_UNSUPPORTED);
+    g_assert_nonnull(strstr(row->observed, "no memory any more"));
+    g_assert_null(row->control);
+}
+
 static gboolean
 hang(Cell *cell, GError **error)
 {
@@ -222,6 +240,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/semantics/verdicts-and-lies", test_verdicts);
     g_test_add_func("/semantics/a-verdict-needs-a-control", test_control);
+    g_test_add_func("/semantics/a-control-that-cannot-be-had", test_control_unavailable);
     g_test_add_func("/semantics/a-case-that-hangs-or-crashes-ends", test_ends);
     g_test_add_func("/semantics/names", test_names);
     g_test_add_func("/semantics/a-fast-part-of-the-matrix", test_matrix);
