@@ -313,7 +313,7 @@ measure(const Typed *typed, const BenchOptions *options)
     if (plan && !plan->cases->len)
         g_set_error_literal(&error, CMD_ERROR, CMD_ERROR_USAGE,
                             "nothing to measure: such a writer knows no such pattern; see dirtylab bench --help");
-    if (error)
+    if (!plan || error)
         return cmd_fail(error);
     if (typed->list) {
         list_plan(plan, options);
