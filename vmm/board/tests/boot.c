@@ -117,10 +117,15 @@ test_idle_until_told(void)
 static void
 test_above_4_gib(void)
 {
-    g_autoptr(GuestRun) run = guest_run_new((BoardConfig){.memory_bytes = 5 * (UINT64_C(1) << 30), .vcpus = 2},
-                                            "pattern=random pages=3000 passes=1 vcpus=2");
+    const BoardConfig config = {.memory_bytes = 5 * (UINT64_C(1) << 30), .vcpus = 2};
+    g_autoptr(GError) error = NULL;
     guint64 high = 0;
 
+    if (!guest_ram_check_host(config.ram, config.memory_bytes, FALSE, 0, &error)) {
+        g_test_skip(error->message);
+        return;
+    }
+    g_autoptr(GuestRun) run = guest_run_new(config, "pattern=random pages=3000 passes=1 vcpus=2");
     guest_run_start(run);
     guest_run_wait(run, 2);
     struct abi_mailbox mailbox = guest_run_mailbox(run);
