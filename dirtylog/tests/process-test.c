@@ -161,13 +161,14 @@ test_alias(gconstpointer data)
 
 /* --- a writer that never stops, unless it is paused --- */
 
+static GRecMutex gate; /* of the one writer that a test has */
+
 /*
  * A thread that stores without end. The trackers that need their writers paused pause it: it stores a batch with the gate held, as
  * whoever pauses it does; and it gives way to who waits for the gate.
  */
 typedef struct {
     Tracked *tracked;
-    GRecMutex gate;
     gboolean is_paused; /* by the tracker that is being tested */
     guint wanted;       /* atomic: somebody waits for the gate */
     guint stop;         /* atomic */
@@ -182,7 +183,7 @@ pause_writer(gpointer user, GError **error)
 
     (void)error;
     __atomic_store_n(&writer->wanted, 1, __ATOMIC_RELAXED);
-    g_rec_mutex_lock(&writer->gate);
+    g_rec_mutex_lock(&gate);
     __atomic_store_n(&writer->wanted, 0, __ATOMIC_RELAXED);
     return TRUE;
 }
@@ -190,7 +191,8 @@ pause_writer(gpointer user, GError **error)
 static void
 resume_writer(gpointer user)
 {
-    g_rec_mutex_unlock(&((Writer *)user)->gate);
+    (void)user;
+    g_rec_mutex_unlock(&gate);
 }
 
 static gpointer
@@ -203,11 +205,11 @@ write_on(gpointer user)
         while (__atomic_load_n(&writer->wanted, __ATOMIC_RELAXED))
             g_thread_yield();
         if (writer->is_paused)
-            g_rec_mutex_lock(&writer->gate);
+            g_rec_mutex_lock(&gate);
         writer->batch(writer->tracked, &state);
         __atomic_fetch_add(&writer->stores, 1, __ATOMIC_RELAXED);
         if (writer->is_paused)
-            g_rec_mutex_unlock(&writer->gate);
+            g_rec_mutex_unlock(&gate);
     }
     return NULL;
 }
@@ -231,7 +233,6 @@ stop_writing(Writer *writer, GThread *thread)
 static gboolean
 open_armed_for(Writer *writer, const Case *test_case, gboolean populate)
 {
-    g_rec_mutex_init(&writer->gate);
     writer->is_paused = dl_tracker_facts_by_name(test_case->tracker)->writers_paused;
     if (writer->is_paused)
         writer->tracked->host = (DlHost){.vm_fd = -1, .pause = pause_writer, .resume = resume_writer, .user = writer};
