@@ -335,7 +335,8 @@ check_by_controls(const Question *question, Outcome *real, Controls *controls)
         real->verdict = SEMANTICS_UNSUPPORTED;
         g_string_truncate(controls->words, 0);
     } else {
-        real->observed = g_strdup_printf("%s (%s), but no control came out otherwise", verdict_word(real->verdict), observed);
+        real->observed = g_strdup_printf("%s (%s), but no control came out otherwise: %s", verdict_word(real->verdict), observed,
+                                         controls->words->str);
         real->verdict = SEMANTICS_NONE;
     }
 }

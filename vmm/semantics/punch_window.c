@@ -2,6 +2,10 @@
 /*
  * A page is written between the flush of its page table entry and its removal: the store goes to a page that is about to be thrown away, and the
  * next load reads zeroes. No tracker can say so; told to the log, the range is reported, and a copy that is read afterwards is right.
+ *
+ * There is worse for uffd-wp: the removal flushes the page table once more, and that flush forgets the write-protection (the kernel drops
+ * the marker with a page that it takes out of the file). A page that was faulted in again in between, by a load, is unprotected from then
+ * on, and its next store is lost: seen in 6 of 4,800 runs of the control. The log's discard protects the range again after the punch.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -59,7 +63,17 @@ punch_it(const Cell *cell, Window *window, GError **error)
     return punch(window, error);
 }
 
-/* Rounds under a writer, and at the end a punch with nobody left to write. */
+static guint64
+stale_pages(const Scene *scene)
+{
+    guint64 stale = 0;
+
+    for (guint64 offset = 0; offset < scene->memory->size; offset += DL_PAGE_SIZE)
+        stale += memcmp(scene->copy + offset, scene->memory->hva + offset, DL_PAGE_SIZE) != 0;
+    return stale;
+}
+
+/* Rounds under a writer. */
 static gboolean
 race(const Cell *cell, Window *window, GError **error)
 {
@@ -84,13 +98,14 @@ run(Cell *cell, GError **error)
     gboolean worked = race(cell, &window, error);
     g_atomic_int_set(&window.stop, 1);
     g_thread_join(writer);
-    /* There is a page to punch, and it is clean. */
+    /* With nobody left to write: the last store is in the copy, and then that page is punched while it is clean. */
     scene_store(scene, PLACE);
-    if (!worked || !harvest_and_copy(scene, error) || !punch_it(cell, &window, error) || !harvest_and_copy(scene, error))
+    if (!worked || !harvest_and_copy(scene, error))
         return FALSE;
-    guint64 stale = 0;
-    for (guint64 page = 0; page < scene->pages; page++)
-        stale += memcmp(scene->copy + page * DL_PAGE_SIZE, scene->memory->hva + page * DL_PAGE_SIZE, DL_PAGE_SIZE) != 0;
+    guint64 stale = stale_pages(scene);
+    if (!punch_it(cell, &window, error) || !harvest_and_copy(scene, error))
+        return FALSE;
+    stale += stale_pages(scene);
     cell_count(cell, stale, 0, stale, 0);
     cell_say(cell, "%u rounds, %" G_GUINT64_FORMAT " stale pages in the copy", ROUNDS, stale);
     return TRUE;
