@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Start, pause, resume, kick, crash, stop: the owner's side. The vCPU's side is run.c; the rules stand in machine.h. */
+/* Start, pause, resume, kick, crash, shut down, stop: the owner's side. The vCPU's side is run.c; the rules stand in machine.h. */
 #include <machine/error.h>
 #include <machine/private.h>
 
@@ -171,7 +171,7 @@ run_stop_hooks(Machine *machine)
 static void
 end(Machine *machine, MachineState state)
 {
-    if (machine->state != MACHINE_CRASHED)
+    if (machine->state != MACHINE_CRASHED && machine->state != MACHINE_SHUT_DOWN)
         machine->state = state;
     machine->ending = TRUE;
     request_all_exits(machine);
@@ -190,6 +190,20 @@ machine_crash(Machine *machine, const char *format, ...)
         machine->crash_reason = g_strdup_vprintf(format, arguments);
         va_end(arguments);
         end(machine, MACHINE_CRASHED);
+    }
+    g_mutex_unlock(&machine->lock);
+    if (first)
+        run_stop_hooks(machine);
+}
+
+void
+machine_shut_down(Machine *machine, MachineEnd how)
+{
+    g_mutex_lock(&machine->lock);
+    gboolean first = !machine->ending;
+    if (first) {
+        machine->end = how;
+        end(machine, MACHINE_SHUT_DOWN);
     }
     g_mutex_unlock(&machine->lock);
     if (first)
@@ -223,6 +237,15 @@ machine_crash_reason(Machine *machine)
     const char *reason = machine->crash_reason;
     g_mutex_unlock(&machine->lock);
     return reason;
+}
+
+MachineEnd
+machine_end(Machine *machine)
+{
+    g_mutex_lock(&machine->lock);
+    MachineEnd how = machine->end;
+    g_mutex_unlock(&machine->lock);
+    return how;
 }
 
 gboolean

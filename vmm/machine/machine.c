@@ -184,6 +184,7 @@ machine_new(GuestRam *ram, const MachineConfig *config, GError **error)
     machine->pause_timeout_us = (gint64)(config->pause_timeout_ms ? config->pause_timeout_ms : PAUSE_TIMEOUT_MS) * 1000;
     machine->pausables = g_array_new(FALSE, FALSE, sizeof(Pausable));
     machine->stop_hooks = g_array_new(FALSE, FALSE, sizeof(StopHook));
+    machine->sections = machine_sections_new();
     machine->gates = g_ptr_array_new_with_free_func(machine_gate_destroy);
     return build(machine, config, error) ? g_steal_pointer(&machine) : NULL;
 }
@@ -204,6 +205,7 @@ machine_free(Machine *machine)
     bus_free(machine->bus);
     g_array_unref(machine->pausables);
     g_array_unref(machine->stop_hooks);
+    g_array_unref(machine->sections);
     g_ptr_array_unref(machine->gates);
     g_free(machine->crash_reason);
     g_free(machine->affinity);

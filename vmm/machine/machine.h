@@ -20,11 +20,19 @@
 typedef struct Machine Machine;
 
 typedef enum {
-    MACHINE_CREATED, /* machine_start() has not been called */
-    MACHINE_STARTED, /* vCPUs run, or are paused */
-    MACHINE_CRASHED, /* triple fault, emulation failure, …: every vCPU has ended or is about to; the reason is in words */
-    MACHINE_STOPPED, /* machine_stop(): the threads are gone; a machine that had crashed stays CRASHED */
+    MACHINE_CREATED,   /* machine_start() has not been called */
+    MACHINE_STARTED,   /* vCPUs run, or are paused */
+    MACHINE_CRASHED,   /* triple fault, emulation failure, …: every vCPU has ended or is about to; the reason is in words */
+    MACHINE_SHUT_DOWN, /* the guest powered off or asked for a reset: every vCPU has ended or is about to */
+    MACHINE_STOPPED,   /* machine_stop(): the threads are gone; a machine that had crashed or shut down stays that */
 } MachineState;
+
+/** How a guest ended by itself. A reset ends the machine too: whoever wants it to run again builds a new one. */
+typedef enum {
+    MACHINE_NOT_ENDED,
+    MACHINE_POWERED_OFF,
+    MACHINE_RESET,
+} MachineEnd;
 
 /**
  * MachineConfig:
@@ -91,8 +99,12 @@ void machine_kick(Machine *machine);
 MachineState machine_state(Machine *machine);
 /** machine_crash_reason: in words, one line without a full stop; NULL unless crashed. Valid until machine_free(). */
 const char *machine_crash_reason(Machine *machine);
+/** machine_shut_down: for devices: the guest asked for it, @end says how. The first end wins. Callable on a vCPU's thread. */
+void machine_shut_down(Machine *machine, MachineEnd end);
+/** machine_end: how the guest shut down; MACHINE_NOT_ENDED unless the state is SHUT_DOWN. */
+MachineEnd machine_end(Machine *machine);
 /**
- * machine_wait: until the machine has crashed or is stopped, or @timeout_ms have passed (negative: for ever). TRUE: it has ended.
+ * machine_wait: until the machine has crashed, shut down or is stopped, or @timeout_ms have passed (negative: for ever). TRUE: it has ended.
  */
 gboolean machine_wait(Machine *machine, gint64 timeout_ms);
 /** machine_crash: for devices: what only a broken guest does. First reason wins. Callable on a vCPU's thread. */
@@ -106,7 +118,7 @@ typedef void (*MachineResumeFunc)(gpointer user);
 void machine_add_pausable(Machine *machine, MachinePauseFunc pause, MachineResumeFunc resume, gpointer user);
 
 /**
- * machine_add_stop_hook: called once, when the machine crashes (on the vCPU's thread) or is about to be stopped, with no lock
+ * machine_add_stop_hook: called once, when the machine crashes or shuts down (on the vCPU's thread) or is about to be stopped, with no lock
  * held: wakes what waits in a parked bus handler, which then finds that vcpu_unpark() answers FALSE and returns; also how an
  * owner learns of a crash (machine_state()).
  */

@@ -60,6 +60,7 @@ struct Machine {
     gsize affinity_size;
     GArray *pausables;
     GArray *stop_hooks;
+    GArray *sections;
     GPtrArray *gates;
     MachineRingFullFunc ring_full;
     gpointer ring_full_user;
@@ -68,9 +69,10 @@ struct Machine {
     GMutex lock;
     GCond changed; /* anything below, or a vCPU's state */
     MachineState state;
-    gboolean ending; /* crashed or stopping: vCPU threads end at the gate */
+    gboolean ending; /* crashed, shut down or stopping: vCPU threads end at the gate */
     gboolean hooks_run;
     char *crash_reason; /* set once */
+    MachineEnd end;
     guint pauses;
     guint64 kick_generation;
 };
@@ -89,6 +91,10 @@ void vcpu_install_signal(void);
 void vcpu_request_exit(Vcpu *vcpu);
 /** vcpu_handle_exit: what KVM_RUN came back with; @result and @error_number are its own. exits.c */
 void vcpu_handle_exit(Vcpu *vcpu, int result, int error_number);
+
+/* --- section.c --- */
+
+GArray *machine_sections_new(void);
 
 /* --- gate.c --- */
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Saved state: who owns state that must survive a migration registers a section with the machine, under a name. Whoever saves or
+ * loads walks the list and knows none of the owners.
+ *
+ * Saving:  machine_quiesce(); machine_pause(); save each section; then either machine_resume() and machine_unquiesce(): the
+ *          guest goes on here; or nothing: it goes on elsewhere.
+ * Loading: on a machine that was built from the same description and never started, or is paused: load each section.
+ */
+#pragma once
+
+#include <machine/machine.h>
+
+/**
+ * SectionClass:
+ * @name: unique in the machine, at most SECTION_NAME_MAX bytes: "vcpu-0", "serial"
+ * @version: of what save() writes
+ * @max_bytes: save() never writes more, and a stream with more is refused before load() is called
+ * @save: appends to @out, little-endian, the same bytes for the same state; the machine is quiesced and paused
+ * @load: @bytes come from an enemy. Checks all of them before anything is changed, or leaves the owner in a state in which
+ * another load works. @version is 1 … the class's. Errors: MACHINE_ERROR_INVALID, in words
+ * @quiesce: takes no new request and completes those in flight, so that save() finds none half done; called while the guest runs.
+ * May be NULL
+ * @unquiesce: goes on, and looks at what came meanwhile. May be NULL
+ */
+typedef struct {
+    const char *name;
+    guint32 version;
+    gsize max_bytes;
+    gboolean (*save)(gpointer user, GByteArray *out, GError **error);
+    gboolean (*load)(gpointer user, guint32 version, const guint8 *bytes, gsize size, GError **error);
+    gboolean (*quiesce)(gpointer user, GError **error);
+    void (*unquiesce)(gpointer user);
+} SectionClass;
+
+#define SECTION_NAME_MAX 31
+
+/** machine_add_section: before machine_start(). The class is borrowed. Sections are saved in this order. */
+void machine_add_section(Machine *machine, const SectionClass *class, gpointer user);
+
+guint machine_n_sections(Machine *machine);
+const SectionClass *machine_section(Machine *machine, guint index, gpointer *user);
+
+/** machine_quiesce: every section's quiesce(); on an error those that had quiesced go on. Does not nest. */
+gboolean machine_quiesce(Machine *machine, GError **error);
+void machine_unquiesce(Machine *machine);
