@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # What the testbed boots: a kernel of Debian's, fetched but never installed, and an initramfs of busybox, modules and this tree's
 # programs. Both stay in $cache. For scripts/testbed, which has sourced scripts/lib.sh.
-# shellcheck disable=SC2154 # cache and action are the including script's, root and work lib.sh's
+# shellcheck disable=SC2154 # cache, action and with are the including script's, root and work lib.sh's
 
 # The newest package of a series that the archive's lists name.
 newest_package() {
@@ -110,10 +110,11 @@ initramfs() {
     mv "$work/image" "$image_file"
 }
 
-# command_archive COMMAND...: what differs from run to run, a small second archive behind the first.
+# command_archive COMMAND...: what differs from run to run, a small second archive behind the first: the command, and the files of --with.
 command_archive() {
     local tree=$work/command argument
-    mkdir -p "$tree"
+    mkdir -p "$tree/with"
+    ((${#with[@]} == 0)) || cp -L "${with[@]}" "$tree/with/"
     printf '%s\n' "$action" >"$tree/action"
     for argument; do
         printf "'%s' " "${argument//\'/\'\\\'\'}" # as a shell inside reads it
