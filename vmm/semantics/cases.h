@@ -57,6 +57,7 @@
     X(pte_mremap) \
     X(pte_thp_collapse) \
     X(pte_thp_collapse_alias) \
+    X(pte_thp_khugepaged) \
     X(pte_thp_split) \
     X(pte_truncate_neighbour) \
     X(punch_bounded) \
@@ -64,6 +65,8 @@
     X(punch_race) \
     X(punch_missing_before) \
     X(punch_missing_after) \
+    X(punch_reader) \
+    X(punch_reader_told) \
     X(punch_window) \
     X(softdirty_clear_whole) \
     X(softdirty_mprotect) \

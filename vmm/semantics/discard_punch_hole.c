@@ -18,17 +18,21 @@ run(Cell *cell, GError **error)
     return discard_run(cell, punch_hole, FALSE, error);
 }
 
+#define EVERY_RAM PLAIN_RAMS ",hugetlb-1G"
+
 const SemanticsCase case_discard_punch_hole_clean = {
     .name = "discard.punch-hole-clean",
     .required = DISCARD_REQUIRED,
     .left_out = "the punch",
     .finding = DISCARD_LOST,
+    .rams = EVERY_RAM,
     .run = run,
 };
 const SemanticsCase case_discard_punch_hole_clean_told = {
     .name = "discard.punch-hole-clean-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
+    .rams = EVERY_RAM,
     .run = run,
     .variant = DISCARD_TOLD,
 };
@@ -37,6 +41,7 @@ const SemanticsCase case_discard_punch_hole_written = {
     .required = DISCARD_REQUIRED,
     .left_out = "the punch",
     .finding = DISCARD_LOST_WRITTEN,
+    .rams = EVERY_RAM,
     .run = run,
     .variant = DISCARD_WRITTEN,
 };
@@ -44,6 +49,7 @@ const SemanticsCase case_discard_punch_hole_written_told = {
     .name = "discard.punch-hole-written-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
+    .rams = EVERY_RAM,
     .run = run,
     .variant = DISCARD_WRITTEN | DISCARD_TOLD,
 };

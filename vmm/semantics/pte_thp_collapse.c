@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pieces become a huge page again, by MADV_COLLAPSE through the tracked mapping or through another one of the same file, as khugepaged
- * does it for any process: the tracked mapping's page table may be dropped over it, and its record of writes must not.
+ * Pieces become a huge page again, by MADV_COLLAPSE through the tracked mapping or through another one of the same file, or by khugepaged
+ * itself: the tracked mapping's page table may be dropped over it, and its record of writes must not.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,6 +14,15 @@
 #define MADV_COLLAPSE 25
 #endif
 #define HUGE_BYTES (UINT64_C(2) << 20)
+#define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define KHUGEPAGED_COUNTER "/sys/kernel/mm/transparent_hugepage/khugepaged/pages_collapsed"
+#define KHUGEPAGED_WAIT_US (4 * (int)G_USEC_PER_SEC)
+
+enum {
+    HERE,
+    ALIAS,
+    KHUGEPAGED,
+};
 
 static guint8 *
 map_aligned(const Scene *scene)
@@ -59,10 +68,42 @@ step_alias(Scene *scene, GError **error)
     return TRUE;
 }
 
+static guint64
+collapsed_by_khugepaged(void)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(KHUGEPAGED_COUNTER, &text, NULL, NULL) ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+/* The thread is the kernel's and comes when it likes: how often, the host's settings say. */
+static gboolean
+step_khugepaged(Scene *scene, GError **error)
+{
+    g_autofree char *enabled = NULL;
+
+    if (!g_file_get_contents(SHMEM_ENABLED, &enabled, NULL, NULL) || strstr(enabled, "[never]") || strstr(enabled, "[deny]"))
+        return cell_unsupported(error, "khugepaged leaves shmem alone here; try: echo advise > " SHMEM_ENABLED);
+    if (!pte_split(scene, error))
+        return FALSE;
+    guint64 before = collapsed_by_khugepaged();
+    if (madvise(scene->memory->hva, scene->memory->size, MADV_HUGEPAGE))
+        return cell_fail(error, "MADV_HUGEPAGE");
+    for (gint64 end = g_get_monotonic_time() + KHUGEPAGED_WAIT_US; collapsed_by_khugepaged() == before;) {
+        if (g_get_monotonic_time() > end)
+            return cell_unsupported(error, "khugepaged did not come within %d s; its pace is khugepaged/scan_sleep_millisecs",
+                                    KHUGEPAGED_WAIT_US / G_USEC_PER_SEC);
+        g_usleep(1000);
+    }
+    return TRUE;
+}
+
 static gboolean
 run(Cell *cell, GError **error)
 {
-    return pte_run(cell, cell->about->variant ? step_alias : step_here, error);
+    static const PteStep steps[] = {[HERE] = step_here, [ALIAS] = step_alias, [KHUGEPAGED] = step_khugepaged};
+
+    return pte_run(cell, steps[cell->about->variant], error);
 }
 
 const SemanticsCase case_pte_thp_collapse = {
@@ -71,6 +112,15 @@ const SemanticsCase case_pte_thp_collapse = {
     .left_out = "the collapse",
     .rams = "shmem-thp",
     .run = run,
+    .variant = HERE,
+};
+const SemanticsCase case_pte_thp_khugepaged = {
+    .name = "pte.thp-khugepaged",
+    .required = PTE_REQUIRED,
+    .left_out = "khugepaged",
+    .rams = "shmem-thp",
+    .run = run,
+    .variant = KHUGEPAGED,
 };
 const SemanticsCase case_pte_thp_collapse_alias = {
     .name = "pte.thp-collapse-alias",
@@ -81,5 +131,5 @@ const SemanticsCase case_pte_thp_collapse_alias = {
         "the memfd (MADV_NOHUGEPAGE in every process that maps it).",
     .rams = "shmem-thp",
     .run = run,
-    .variant = 1,
+    .variant = ALIAS,
 };

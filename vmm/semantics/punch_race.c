@@ -40,7 +40,7 @@ unregister(const PunchStage *stage, int uffd)
 }
 
 static gboolean
-punch_round(const Cell *cell, const PunchStage *stage, int uffd, guint64 *left, GError **error)
+punch_round(const Cell *cell, const PunchStage *stage, int uffd, PunchLeft *left, guint *raced, GError **error)
 {
     int variant = cell->about->variant;
     gboolean before = variant == BEFORE && cell_step(cell);
@@ -58,7 +58,7 @@ punch_round(const Cell *cell, const PunchStage *stage, int uffd, guint64 *left, 
             return FALSE;
     }
     g_usleep(SETTLE_US);
-    *left = punch_stage_left(stage);
+    *raced += punch_stage_left(stage, left) > 0;
     unregister(stage, uffd);
     return TRUE;
 }
@@ -67,7 +67,7 @@ static gboolean
 run(Cell *cell, GError **error)
 {
     g_autoptr(PunchStage) stage = punch_stage_open(cell, error);
-    guint64 all = 0;
+    PunchLeft left = {0};
     guint raced = 0;
     int uffd = stage ? dl_uffd_open(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS, 0, FALSE, error) : -1;
 
@@ -76,16 +76,12 @@ run(Cell *cell, GError **error)
     if (cell->about->variant != NEVER || cell_step(cell))
         punch_stage_start(stage);
     for (guint round = 0; round < ROUNDS; round++) {
-        guint64 left = 0;
-        if (!punch_round(cell, stage, uffd, &left, error))
+        if (!punch_round(cell, stage, uffd, &left, &raced, error))
             return FALSE;
-        all += left;
-        raced += left > 0;
     }
     punch_stage_stop(stage);
-    cell_count(cell, (guint64)ROUNDS * PUNCH_PAGES, (guint64)ROUNDS * PUNCH_PAGES - all, all, 0);
-    cell_say(cell, "of %u pages punched %" G_GUINT64_FORMAT " were there again, in %u of %u rounds", ROUNDS * PUNCH_PAGES, all,
-             raced, ROUNDS);
+    punch_stage_judge(cell, (guint64)ROUNDS * PUNCH_PAGES, &left);
+    cell_say(cell, "%u of %u rounds had a race", raced, ROUNDS);
     return TRUE;
 }
 

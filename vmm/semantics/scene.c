@@ -9,6 +9,7 @@
 #define LEAST_STRIDE 16
 #define FIRST_PLACE 1 /* a VM's tables stand before it, and nobody ever writes there */
 #define PAGE_IN_PLACE 3
+#define COMPARE_PAGES UINT64_C(512)
 
 /* The case's thread is the only writer, and stands still while the library works. */
 static gboolean
@@ -167,13 +168,13 @@ scene_guest_store(Scene *scene, guint place, GError **error)
 
 /* Through the file: a look through the tracked mapping would populate what a discard left empty, and hide what it did. */
 static void
-read_file(const Scene *scene, guint8 *buffer)
+read_file(const Scene *scene, guint64 offset, guint8 *buffer, gsize size)
 {
-    for (guint64 done = 0; done < scene->memory->size;) {
-        gssize got = pread(scene->memory->fd, buffer + done, scene->memory->size - done, (off_t)done);
+    for (gsize done = 0; done < size;) {
+        gssize got = pread(scene->memory->fd, buffer + done, size - done, (off_t)(offset + done));
         if (got <= 0)
             break;
-        done += (guint64)got;
+        done += (gsize)got;
     }
 }
 
@@ -182,18 +183,22 @@ scene_remember(Scene *scene)
 {
     if (!scene->copy)
         scene->copy = g_malloc(scene->memory->size);
-    read_file(scene, scene->copy);
+    read_file(scene, 0, scene->copy, scene->memory->size);
 }
 
 void
 scene_mark_changed(Scene *scene)
 {
-    g_autofree guint8 *now = g_malloc0(scene->memory->size);
+    g_autofree guint8 *now = g_malloc(COMPARE_PAGES * DL_PAGE_SIZE);
 
-    read_file(scene, now);
     for (guint64 page = 0; page < scene->pages; page++) {
-        guint64 offset = page * DL_PAGE_SIZE;
-        if (memcmp(scene->copy + offset, now + offset, DL_PAGE_SIZE) != 0)
+        guint64 offset = page % COMPARE_PAGES * DL_PAGE_SIZE;
+        if (!offset) {
+            gsize size = MIN(COMPARE_PAGES, scene->pages - page) * DL_PAGE_SIZE;
+            memset(now, 0, size);
+            read_file(scene, page * DL_PAGE_SIZE, now, size);
+        }
+        if (memcmp(scene->copy + page * DL_PAGE_SIZE, now + offset, DL_PAGE_SIZE) != 0)
             scene_mark_page(scene, page);
     }
 }
