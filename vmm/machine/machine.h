@@ -99,8 +99,8 @@ void machine_kick(Machine *machine);
 MachineState machine_state(Machine *machine);
 /** machine_crash_reason: in words, one line without a full stop; NULL unless crashed. Valid until machine_free(). */
 const char *machine_crash_reason(Machine *machine);
-/** machine_shut_down: for devices: the guest asked for it, @end says how. The first end wins. Callable on a vCPU's thread. */
-void machine_shut_down(Machine *machine, MachineEnd end);
+/** machine_shut_down: for devices: the guest asked for it. The first end wins. Callable on a vCPU's thread. */
+void machine_shut_down(Machine *machine, MachineEnd how);
 /** machine_end: how the guest shut down; MACHINE_NOT_ENDED unless the state is SHUT_DOWN. */
 MachineEnd machine_end(Machine *machine);
 /**
