@@ -4,7 +4,7 @@
 #include <devices/serial.h>
 #include <errno.h>
 #include <guest-tests/embedded.h>
-#include <machine/pvh.h>
+#include <machine/boot.h>
 #include <unistd.h>
 
 struct Board {
@@ -66,12 +66,14 @@ make_log(Board *board, GError **error)
 static gboolean
 load_kernel(Board *board, const BoardConfig *config, GError **error)
 {
-    const guint8 *kernel = config->kernel ? config->kernel : embedded_guest_start;
-    gsize size = config->kernel ? config->kernel_size : embedded_guest_size();
-    guint32 entry;
+    BootSource source = {.kernel = config->kernel ? config->kernel : embedded_guest_start,
+                         .kernel_size = config->kernel ? config->kernel_size : embedded_guest_size(),
+                         .initrd = config->initrd,
+                         .initrd_size = config->initrd_size,
+                         .command_line = config->command_line};
+    BootEntry entry;
 
-    return pvh_load(board->ram, kernel, size, config->command_line, &entry, error) &&
-           pvh_start_vcpu(board->machine, entry, error);
+    return boot_load(board->ram, &source, &entry, error) && boot_start_vcpu(board->machine, &entry, error);
 }
 
 static gboolean

@@ -21,7 +21,8 @@ typedef void (*BoardConsole)(gpointer user, const char *bytes, gsize n_bytes);
  * @memory_bytes: as in guest_ram_new()
  * @populate: back all RAM at once
  * @dirty_ring_entries: 0: bitmaps
- * @kernel, @kernel_size: a PVH ELF image, read during board_new() only; NULL: the embedded guest
+ * @kernel, @kernel_size: the contents of a kernel's file (machine/boot.h), read during board_new() only; NULL: the embedded guest
+ * @initrd, @initrd_size: the contents of an initrd, likewise; NULL: none
  * @command_line: NULL is the empty one. The embedded guest's keys stand in guest-tests/abi.h; give it vcpus= when there are
  * several
  * @console, @console_user: serial output; NULL: it goes to @console_fd
@@ -35,6 +36,8 @@ typedef struct {
     guint32 dirty_ring_entries;
     const guint8 *kernel;
     gsize kernel_size;
+    const guint8 *initrd;
+    gsize initrd_size;
     const char *command_line;
     BoardConsole console;
     gpointer console_user;
@@ -43,7 +46,7 @@ typedef struct {
 
 typedef struct Board Board;
 
-/** board_new: everything is there, nothing runs. Errors: those of guest_ram_new(), machine_new(), pvh_load(), dl_log_new(). */
+/** board_new: everything is there, nothing runs. Errors: those of guest_ram_new(), machine_new(), boot_load(), dl_log_new(). */
 Board *board_new(const BoardConfig *config, GError **error);
 /** board_free: stops the machine, releases the tracker, frees all. Order: vCPUs end first, so a uffd-wp handler outlives them. */
 void board_free(Board *board);

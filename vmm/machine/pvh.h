@@ -6,29 +6,25 @@
  */
 #pragma once
 
-#include <machine/ram.h>
-
-typedef struct Machine Machine;
+#include <machine/boot.h>
+#include <machine/elf_image.h>
 
 /** Where the loader puts what it makes; below the kernel, which must not overlap it. */
 #define PVH_START_INFO_GPA UINT64_C(0x1000)
+#define PVH_MODULES_GPA UINT64_C(0x1800)
 #define PVH_MEMMAP_GPA UINT64_C(0x2000)
 #define PVH_COMMAND_LINE_GPA UINT64_C(0x3000)
 #define PVH_COMMAND_LINE_MAX 4095 /* bytes without the terminating 0 */
 #define PVH_KERNEL_MIN_GPA UINT64_C(0x4000)
 
-/**
- * pvh_entry: finds the entry point of an ELF image; touches nothing else. Every offset in the image is checked.
- * Errors: INVALID, in words.
- */
-gboolean pvh_entry(const guint8 *image, gsize size, guint32 *entry, GError **error);
+/** pvh_has_entry: whether it has the note. */
+gboolean pvh_has_entry(const ElfImage *elf);
 
 /**
- * pvh_load: puts the kernel's segments, the command line, the memory map and start_info into RAM, all by the store path.
- * @command_line: may be NULL
- * Errors: INVALID (the image or the command line), RESOURCE (a segment lies outside this guest's RAM).
+ * pvh_load: the kernel's segments, the initrd (as module 0), the command line, the memory map and start_info. Errors: as
+ * boot_load().
  */
-gboolean pvh_load(GuestRam *ram, const guint8 *image, gsize size, const char *command_line, guint32 *entry, GError **error);
+gboolean pvh_load(GuestRam *ram, const ElfImage *elf, const BootSource *source, guint64 *entry, GError **error);
 
 /** pvh_start_vcpu: vCPU 0's registers as the protocol asks for them. Before machine_start(). */
 gboolean pvh_start_vcpu(Machine *machine, guint32 entry, GError **error);
