@@ -94,6 +94,11 @@ enum abi_pattern {
     ABI_IDLE,       /* touches no page: spins in ring 3 until abi_mailbox.stop */
 };
 #define ABI_N_PATTERNS 7
+/* by enum abi_pattern */
+#define ABI_PATTERN_NAMES                                                     \
+    {                                                                         \
+        "sequential", "random", "hotspot", "stride", "silent", "read", "idle" \
+    }
 
 /**
  * The workload, from the command line: `pattern=random pages=6553 passes=5 seed=1 vcpus=2 ring=3`.

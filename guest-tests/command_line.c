@@ -2,7 +2,7 @@
 /* The guest's command line: words `key=value`, separated by spaces. Freestanding, and built into a host test as well. */
 #include "guest.h"
 
-static const char *const pattern_names[ABI_N_PATTERNS] = {"sequential", "random", "hotspot", "stride", "silent", "read", "idle"};
+static const char *const pattern_names[ABI_N_PATTERNS] = ABI_PATTERN_NAMES;
 
 /* a word that need not end in a 0 */
 struct word {

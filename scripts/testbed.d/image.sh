@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # What the testbed boots: a kernel of Debian's, fetched but never installed, and an initramfs of busybox, modules and this tree's
 # programs. Both stay in $cache. For scripts/testbed, which has sourced scripts/lib.sh.
-# shellcheck disable=SC2154 # cache, action and with are the including script's, root and work lib.sh's
+# shellcheck disable=SC2154 # cache, action, guests and with are the including script's, root and work lib.sh's
 
 # The newest package of a series that the archive's lists name.
 newest_package() {
@@ -48,23 +48,25 @@ debian_kernel() {
     fi
 }
 
-# copy_modules FOLDER TO: the modules that are needed, with what they depend on, uncompressed, and the order in which to load them.
+# copy_modules FOLDER TO NAME...: these modules, with what they depend on, uncompressed, and the order in which to load them.
 copy_modules() {
-    local tree name file
+    local tree name file version to=$2
+    version=$(basename "$1")
     tree=$(mktemp -d "$work/modules.XXXXXX")
-    mkdir -p "$tree/lib/modules" "$2/modules"
+    mkdir -p "$tree/lib/modules" "$to/modules"
     cp -r "$1" "$tree/lib/modules/"
-    depmod -b "$tree" "$(basename "$1")"
-    for name in virtio_pci virtio_console kvm-amd kvm-intel; do
+    depmod -b "$tree" "$version"
+    shift 2
+    for name; do
         # one that is built in, or that this kernel has not, is no module
-        modprobe -d "$tree" -S "$(basename "$1")" --show-depends "$name" 2>/dev/null || true
+        modprobe -d "$tree" -S "$version" --show-depends "$name" 2>/dev/null || true
     done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r file; do
         case $file in
-        *.xz) xz -dc "$file" >"$2/modules/$(basename "${file%.xz}")" ;;
-        *.zst) zstd -qdc "$file" >"$2/modules/$(basename "${file%.zst}")" ;;
-        *) cp "$file" "$2/modules/" ;;
+        *.xz) xz -dc "$file" >"$to/modules/$(basename "${file%.xz}")" ;;
+        *.zst) zstd -qdc "$file" >"$to/modules/$(basename "${file%.zst}")" ;;
+        *) cp "$file" "$to/modules/" ;;
         esac
-        basename "$file" | sed 's/\.ko\..*$/.ko/' >>"$2/modules/order"
+        basename "$file" | sed 's/\.ko\..*$/.ko/' >>"$to/modules/order"
     done
     rm -rf "$tree"
 }
@@ -104,17 +106,33 @@ initramfs() {
     install -m 755 scripts/testbed.d/init "$tree/init"
     install -m 755 scripts/testbed.d/run-tests "$tree/bin/run-tests"
     copy_programs "$tree" "${files[@]}"
-    [[ -z $modules ]] || copy_modules "$modules" "$tree"
+    [[ -z $modules ]] || copy_modules "$modules" "$tree" virtio_pci virtio_console kvm-amd kvm-intel
     (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/image"
     rm -rf "$tree" "$name"-*
     mv "$work/image" "$image_file"
 }
 
-# command_archive COMMAND...: what differs from run to run, a small second archive behind the first: the command, and the files of --with.
+# extras_archive: the guests' kernels and initramfs below /guest, and the files of --with below /with; nothing where nobody asked. Not
+# compressed: emulated, the kernel inside copies faster than it decompresses. Such an archive has to be the first.
+extras_archive() {
+    local tree=$work/extras series
+    mkdir -p "$tree"
+    for series in "${guests[@]}"; do
+        guest_files "$series" "$tree/guest/$series" || return
+    done
+    if ((${#with[@]})); then
+        mkdir -p "$tree/with"
+        cp -rL "${with[@]}" "$tree/with/" || return
+    fi
+    if ((${#guests[@]} + ${#with[@]})); then
+        (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet)
+    fi
+}
+
+# command_archive COMMAND...: what differs from run to run, a small second archive behind the first.
 command_archive() {
     local tree=$work/command argument
-    mkdir -p "$tree/with"
-    ((${#with[@]} == 0)) || cp -L "${with[@]}" "$tree/with/"
+    mkdir -p "$tree"
     printf '%s\n' "$action" >"$tree/action"
     for argument; do
         printf "'%s' " "${argument//\'/\'\\\'\'}" # as a shell inside reads it

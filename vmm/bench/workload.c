@@ -2,10 +2,7 @@
 /* Names of patterns and writers, and which writer a tracker is blind to. */
 #include "bench/workload.h"
 
-static const char *const pattern_names[ABI_N_PATTERNS] = {
-    [ABI_SEQUENTIAL] = "sequential", [ABI_RANDOM] = "random", [ABI_HOTSPOT] = "hotspot", [ABI_STRIDE] = "stride",
-    [ABI_SILENT] = "silent",         [ABI_READ] = "read",     [ABI_IDLE] = "idle",
-};
+static const char *const pattern_names[ABI_N_PATTERNS] = ABI_PATTERN_NAMES;
 
 static const struct {
     const char *name;
