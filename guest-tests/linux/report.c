@@ -10,29 +10,25 @@
 #include <unistd.h>
 
 #define MOST_ERRORS 20 /* that are printed: a console is slow */
+#define LONGEST_LINE 480
 
 atomic_bool stop;
 static atomic_uint_fast64_t errors;
 
 /* One write a line: a console may be shared with the kernel. */
 static void
-say_line(const char *kind, const char *format, va_list arguments)
+say_line(const char *kind, const char *text)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    char line[512];
-    size_t length = (size_t)snprintf(line, sizeof line, "workload: %s", kind);
-    int added = vsnprintf(line + length, sizeof line - length - 1, format, arguments);
+    char line[LONGEST_LINE + 32];
+    int length = snprintf(line, sizeof line, "workload: %s%s\n", kind, text);
 
-    length += added < 0 ? 0 : (size_t)added;
-    if (length > sizeof line - 2)
-        length = sizeof line - 2;
-    line[length++] = '\n';
     pthread_mutex_lock(&lock);
-    for (size_t done = 0; done < length;) {
-        ssize_t wrote = write(STDOUT_FILENO, line + done, length - done);
+    for (int done = 0; done < length;) {
+        ssize_t wrote = write(STDOUT_FILENO, line + done, (size_t)(length - done));
         if (wrote <= 0)
             break;
-        done += (size_t)wrote;
+        done += (int)wrote;
     }
     pthread_mutex_unlock(&lock);
 }
@@ -40,23 +36,27 @@ say_line(const char *kind, const char *format, va_list arguments)
 void
 say(const char *format, ...)
 {
+    char text[LONGEST_LINE];
     va_list arguments;
 
     va_start(arguments, format);
-    say_line("", format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    say_line("", text);
 }
 
 void
 report_error(const char *format, ...)
 {
+    char text[LONGEST_LINE];
     va_list arguments;
 
     if (atomic_fetch_add(&errors, 1) >= MOST_ERRORS)
         return;
     va_start(arguments, format);
-    say_line("error: ", format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    say_line("error: ", text);
 }
 
 uint64_t

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define PAGE 4096
+#define BLOCK ((gsize)32768)
 #define FIRST_PAGE (G_GUINT64_CONSTANT(1) << 48) /* the number of thread 0's page 0, with which it begins */
 
 static const char *program;
@@ -133,8 +134,9 @@ find_page(Run *run, guint64 number)
     g_assert_true(g_file_get_contents(path, &maps, NULL, NULL));
     g_auto(GStrv) lines = g_strsplit(maps, "\n", -1);
     for (guint i = 0; lines[i]; i++) {
-        guint64 start, end;
-        if (sscanf(lines[i], "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x rw-p 00000000 00:00", &start, &end) != 2)
+        char *rest;
+        guint64 start = g_ascii_strtoull(lines[i], &rest, 16), end = *rest == '-' ? g_ascii_strtoull(rest + 1, &rest, 16) : 0;
+        if (!g_str_has_prefix(rest, " rw-p 00000000 00:00"))
             continue;
         for (guint64 page = start; page < end; page += PAGE) {
             if (pread(run->memory, &first_word, sizeof first_word, (off_t)page) == sizeof first_word && first_word == number)
@@ -290,14 +292,14 @@ test_disk(void)
     g_assert_cmpstr(start, !=, end2);
 
     g_assert_true(g_file_get_contents(disk, &now, &size, NULL));
-    memcpy(now + 5 * 32768, old + 5 * 32768, 32768);
+    memcpy(now + 5 * BLOCK, old + 5 * BLOCK, BLOCK);
     g_assert_true(g_file_set_contents(disk, now, (gssize)size, NULL));
     g_assert_cmpint(run_on_disk(disk, "time=1 disk-read-only=1", &third), ==, 0);
     g_autofree char *start3 = digest(third, "disk=");
     g_assert_cmpstr(start3, !=, end2);
 
-    memcpy(now + 5 * 32768, old + 6 * 32768, 512); /* torn: a sector of another block */
-    memcpy(now + 7 * 32768 + 512, old + 6 * 32768, 512);
+    memcpy(now + 5 * BLOCK, old + 6 * BLOCK, 512); /* torn: a sector of another block */
+    memcpy(now + 7 * BLOCK + 512, old + 6 * BLOCK, 512);
     g_assert_true(g_file_set_contents(disk, now, (gssize)size, NULL));
     g_clear_pointer(&third, g_free);
     g_assert_cmpint(run_on_disk(disk, "time=1 disk-read-only=1", &third), ==, 1);
