@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Writes an assembler file that holds a file's bytes between two symbols: embed.sh INPUT OUTPUT
+# Writes an assembler file that holds a file's bytes between NAME_start and NAME_end: embed.sh INPUT OUTPUT NAME
 set -eu
 input=$(realpath "$1")
 cat > "$2" <<EOF
-    .section .rodata.embedded_guest, "a"
-    .globl embedded_guest_start, embedded_guest_end
+    .section .rodata.$3, "a"
+    .globl $3_start, $3_end
     .balign 16
-embedded_guest_start:
+$3_start:
     .incbin "$input"
-embedded_guest_end:
+$3_end:
     .section .note.GNU-stack, "", @progbits
 EOF

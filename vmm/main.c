@@ -8,6 +8,7 @@
 
 static const Subcommand *const subcommands[] = {
     &cmd_probe,
+    &cmd_boot,
     &cmd_bench,
     &cmd_semantics,
 };

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls: write. */
+#include <board/acpi.h>
 #include <board/board.h>
+#include <devices/power.h>
 #include <devices/serial.h>
 #include <errno.h>
 #include <guest-tests/embedded.h>
 #include <machine/boot.h>
+#include <machine/vcpu.h>
 #include <unistd.h>
 
 struct Board {
@@ -70,16 +73,27 @@ load_kernel(Board *board, const BoardConfig *config, GError **error)
                          .kernel_size = config->kernel ? config->kernel_size : embedded_guest_size(),
                          .initrd = config->initrd,
                          .initrd_size = config->initrd_size,
-                         .command_line = config->command_line};
+                         .command_line = config->command_line,
+                         .rsdp_gpa = config->stock ? ACPI_GPA : 0};
     BootEntry entry;
 
     return boot_load(board->ram, &source, &entry, error) && boot_start_vcpu(board->machine, &entry, error);
 }
 
 static gboolean
+add_platform(Board *board, GError **error)
+{
+    for (guint i = 0; i < machine_n_vcpus(board->machine); i++) {
+        if (!vcpu_set_firmware_msrs(board->machine, i, error))
+            return FALSE;
+    }
+    return acpi_store(board->ram, machine_n_vcpus(board->machine), error);
+}
+
+static gboolean
 build(Board *board, const BoardConfig *config, GError **error)
 {
-    MachineConfig machine = {.vcpus = config->vcpus, .dirty_ring_entries = config->dirty_ring_entries};
+    MachineConfig machine = {.vcpus = config->vcpus, .dirty_ring_entries = config->dirty_ring_entries, .pit = config->stock};
 
     board->ram = guest_ram_new(config->ram, config->memory_bytes, config->populate, error);
     if (!board->ram)
@@ -88,7 +102,9 @@ build(Board *board, const BoardConfig *config, GError **error)
     if (!board->machine)
         return FALSE;
     board->serial = serial_new(machine_bus(board->machine), SERIAL_COM1_PORT, serial_output, board, error);
-    return board->serial && load_kernel(board, config, error) && make_log(board, error);
+    if (config->stock && !add_platform(board, error))
+        return FALSE;
+    return board->serial && power_add(board->machine, error) && load_kernel(board, config, error) && make_log(board, error);
 }
 
 Board *

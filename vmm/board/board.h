@@ -19,6 +19,8 @@ typedef void (*BoardConsole)(gpointer user, const char *bytes, gsize n_bytes);
 /**
  * BoardConfig: zeroed, with memory_bytes and vcpus set, is a usable one.
  * @memory_bytes: as in guest_ram_new()
+ * @stock: what a stock operating system's kernel needs and the embedded guest does not: ACPI tables, a PIT, MSRs as firmware leaves
+ * them
  * @populate: back all RAM at once
  * @dirty_ring_entries: 0: bitmaps
  * @kernel, @kernel_size: the contents of a kernel's file (machine/boot.h), read during board_new() only; NULL: the embedded guest
@@ -32,6 +34,7 @@ typedef struct {
     DlRamKind ram;
     guint vcpus;
     guint64 memory_bytes;
+    gboolean stock;
     gboolean populate;
     guint32 dirty_ring_entries;
     const guint8 *kernel;
@@ -46,7 +49,7 @@ typedef struct {
 
 typedef struct Board Board;
 
-/** board_new: everything is there, nothing runs. Errors: those of guest_ram_new(), machine_new(), boot_load(), dl_log_new(). */
+/** board_new: everything is there, nothing runs. Errors: those of guest_ram_new(), machine_new(), boot_load(), acpi_store(), dl_log_new(). */
 Board *board_new(const BoardConfig *config, GError **error);
 /** board_free: stops the machine, releases the tracker, frees all. Order: vCPUs end first, so a uffd-wp handler outlives them. */
 void board_free(Board *board);

@@ -100,6 +100,19 @@ internal_error(Vcpu *vcpu)
 }
 
 static void
+system_event(Vcpu *vcpu)
+{
+    guint32 type = vcpu->run->system_event.type;
+
+    if (type == KVM_SYSTEM_EVENT_SHUTDOWN)
+        machine_shut_down(vcpu->machine, MACHINE_POWERED_OFF);
+    else if (type == KVM_SYSTEM_EVENT_RESET)
+        machine_shut_down(vcpu->machine, MACHINE_RESET);
+    else
+        machine_crash(vcpu->machine, "vCPU %u asked for system event %u", vcpu->index, type);
+}
+
+static void
 run_failed(Vcpu *vcpu, int error_number)
 {
     /* EAGAIN: a processor that waits for its SIPI was woken for something else */
@@ -149,7 +162,7 @@ vcpu_handle_exit(Vcpu *vcpu, int result, int error_number)
                       (guint64)vcpu->run->fail_entry.hardware_entry_failure_reason);
         break;
     case KVM_EXIT_SYSTEM_EVENT:
-        machine_crash(machine, "vCPU %u asked for system event %u", vcpu->index, vcpu->run->system_event.type);
+        system_event(vcpu);
         break;
     default:
         machine_crash(machine, "vCPU %u left the guest for a reason that dirtylab does not know: %u", vcpu->index,

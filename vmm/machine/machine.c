@@ -73,6 +73,17 @@ add_interrupt_controllers(Machine *machine, GError **error)
 }
 
 static gboolean
+add_pit(Machine *machine, GError **error)
+{
+    struct kvm_pit_config config = {.flags = KVM_PIT_SPEAKER_DUMMY};
+
+    if (ioctl(machine->vm_fd, KVM_CREATE_PIT2, &config) == 0)
+        return TRUE;
+    machine_set_errno_error(error, "KVM_CREATE_PIT2");
+    return FALSE;
+}
+
+static gboolean
 enable_dirty_ring(Machine *machine, guint32 entries, GError **error)
 {
     int capability;
@@ -158,6 +169,8 @@ build(Machine *machine, const MachineConfig *config, GError **error)
     if (config->dirty_ring_entries && !enable_dirty_ring(machine, config->dirty_ring_entries, error))
         return FALSE;
     if (!add_memslots(machine, error) || !add_interrupt_controllers(machine, error))
+        return FALSE;
+    if (config->pit && !add_pit(machine, error))
         return FALSE;
     vcpu_install_signal();
     save_affinity(machine);

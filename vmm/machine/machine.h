@@ -38,11 +38,13 @@ typedef enum {
  * MachineConfig:
  * @vcpus: 1 … KVM_CAP_MAX_VCPUS; APIC ids are the indices
  * @dirty_ring_entries: 0: dirty bitmaps; else a power of two: each vCPU has a ring of so many 16-byte entries, and no bitmaps
+ * @pit: with a PIT (i8254), KVM's own, and its port 0x61
  * @pause_timeout_ms: how long machine_pause() waits before it gives up; 0: 30 s
  */
 typedef struct {
     guint vcpus;
     guint32 dirty_ring_entries;
+    gboolean pit;
     guint pause_timeout_ms;
 } MachineConfig;
 

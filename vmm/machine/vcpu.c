@@ -6,6 +6,7 @@
 #include <asm/kvm_para.h>
 #include <errno.h>
 #include <machine/error.h>
+#include <machine/kvm.h>
 #include <machine/private.h>
 #include <machine/vcpu.h>
 #include <sched.h>
@@ -15,8 +16,17 @@
 #include <unistd.h>
 
 #define CPUID_ENTRIES 256
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_1_EDX_THREADS (1u << 28)
 #define TOPOLOGY_LEVEL_THREAD 1
 #define TOPOLOGY_LEVEL_CORE 2
+
+#define MSR_MISC_ENABLE 0x1a0
+#define MISC_ENABLE_FAST_STRING 1u
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLED (1u << 11)
+#define MTRR_WRITE_BACK 6u
 
 /* Extended topology, leaves 0xb and 0x1f: one thread a core, all cores in one package. */
 static void
@@ -33,18 +43,25 @@ set_topology(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus)
 }
 
 static void
-adapt_cpuid(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus)
+adapt_cpuid(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus, gboolean tsc_deadline)
 {
     switch (entry->function) {
     case 1:
         entry->ebx = (entry->ebx & 0x0000ffff) | MIN(n_vcpus, 255) << 16 | (apic_id & 0xff) << 24;
-        entry->ecx |= 1u << 31; /* a hypervisor is there */
+        entry->ecx |= CPUID_1_ECX_HYPERVISOR | (tsc_deadline ? CPUID_1_ECX_TSC_DEADLINE : 0);
         if (n_vcpus > 1)
-            entry->edx |= 1u << 28;
+            entry->edx |= CPUID_1_EDX_THREADS;
+        break;
+    case 4: /* caches: each vCPU its own; cores in the package */
+        if (entry->eax)
+            entry->eax = (entry->eax & 0x3fff) | MIN(n_vcpus - 1, 63) << 26;
         break;
     case 0xb:
     case 0x1f:
         set_topology(entry, apic_id, n_vcpus);
+        break;
+    case 0x80000008:
+        entry->ecx = MIN(n_vcpus - 1, 255);
         break;
     case 0x8000001e:
         entry->eax = apic_id;
@@ -64,8 +81,10 @@ set_cpuid(const Machine *machine, const Vcpu *vcpu, GError **error)
         machine_set_errno_error(error, "KVM_GET_SUPPORTED_CPUID");
         return FALSE;
     }
+    /* never among what is supported: it is the in-kernel APIC's, not the CPU's */
+    gboolean tsc_deadline = kvm_capability(machine->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER);
     for (guint32 i = 0; i < cpuid->nent; i++)
-        adapt_cpuid(&cpuid->entries[i], vcpu->index, machine->n_vcpus);
+        adapt_cpuid(&cpuid->entries[i], vcpu->index, machine->n_vcpus, tsc_deadline);
     if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0) {
         machine_set_errno_error(error, "KVM_SET_CPUID2");
         return FALSE;
@@ -172,6 +191,26 @@ vcpu_set_regs(Machine *machine, guint vcpu, const struct kvm_regs *regs, const s
     if ((sregs && ioctl(fd, KVM_SET_SREGS, sregs) < 0) || (regs && ioctl(fd, KVM_SET_REGS, regs) < 0)) {
         machine_set_errno_error(error, "setting a vCPU's registers");
         return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+vcpu_set_firmware_msrs(Machine *machine, guint vcpu, GError **error)
+{
+    static const struct kvm_msr_entry entries[] = {
+        {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED | MTRR_WRITE_BACK},
+        {.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+    };
+    g_autofree struct kvm_msrs *msrs = g_malloc0(sizeof *msrs + sizeof entries[0]);
+
+    for (guint i = 0; i < G_N_ELEMENTS(entries); i++) {
+        msrs->nmsrs = 1;
+        msrs->entries[0] = entries[i];
+        if (ioctl(vcpu_fd(machine, vcpu), KVM_SET_MSRS, msrs) < 0) {
+            machine_set_errno_error(error, "KVM_SET_MSRS");
+            return FALSE;
+        }
     }
     return TRUE;
 }

@@ -33,6 +33,12 @@ gboolean vcpu_get_regs(Machine *machine, guint vcpu, struct kvm_regs *regs, stru
 gboolean vcpu_set_regs(Machine *machine, guint vcpu, const struct kvm_regs *regs, const struct kvm_sregs *sregs, GError **error);
 
 /**
+ * vcpu_set_firmware_msrs: what a PC's firmware leaves behind and Linux looks at: all memory write-back (MTRRdefType), fast strings.
+ * A KVM that knows none of them is left as it is. Errors: FAILED.
+ */
+gboolean vcpu_set_firmware_msrs(Machine *machine, guint vcpu, GError **error);
+
+/**
  * vcpu_enable_kvmclock: MSR_KVM_SYSTEM_TIME_NEW := @gpa | 1 (cpuid.rst, msr.rst): KVM writes the vCPU's 32-byte clock at @gpa
  * at the next KVM_RUN. Errors: UNSUPPORTED (this KVM has no kvmclock), FAILED.
  */
