@@ -24,6 +24,7 @@ typedef struct {
     guint index;
     int fd;
     struct kvm_run *run;
+    struct kvm_cpuid2 *cpuid; /* as it was set */
     GThread *thread;
     gboolean needs_completion;
     gboolean halted;

@@ -72,7 +72,7 @@ adapt_cpuid(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus, gboole
 }
 
 static gboolean
-set_cpuid(const Machine *machine, const Vcpu *vcpu, GError **error)
+set_cpuid(const Machine *machine, Vcpu *vcpu, GError **error)
 {
     g_autofree struct kvm_cpuid2 *cpuid = g_malloc0(sizeof *cpuid + CPUID_ENTRIES * sizeof cpuid->entries[0]);
 
@@ -89,6 +89,7 @@ set_cpuid(const Machine *machine, const Vcpu *vcpu, GError **error)
         machine_set_errno_error(error, "KVM_SET_CPUID2");
         return FALSE;
     }
+    vcpu->cpuid = g_steal_pointer(&cpuid);
     return TRUE;
 }
 
@@ -129,6 +130,7 @@ vcpu_destroy(Vcpu *vcpu)
 {
     if (vcpu->run)
         munmap(vcpu->run, vcpu->machine->run_size);
+    g_free(vcpu->cpuid);
     if (vcpu->machine && vcpu->fd >= 0)
         close(vcpu->fd);
 }
@@ -145,6 +147,13 @@ vcpu_tid(Machine *machine, guint vcpu)
 {
     g_return_val_if_fail(vcpu < machine->n_vcpus, 0);
     return machine->vcpus[vcpu].tid;
+}
+
+const struct kvm_cpuid2 *
+vcpu_cpuid(Machine *machine, guint vcpu)
+{
+    g_return_val_if_fail(vcpu < machine->n_vcpus, NULL);
+    return machine->vcpus[vcpu].cpuid;
 }
 
 guint64

@@ -21,6 +21,8 @@ pid_t vcpu_tid(Machine *machine, guint vcpu);
  * the stop.
  */
 gboolean vcpu_pin(Machine *machine, guint vcpu, int cpu, GError **error);
+/** vcpu_cpuid: what the guest is shown; set once, so that it can be had while the vCPU runs. */
+const struct kvm_cpuid2 *vcpu_cpuid(Machine *machine, guint vcpu);
 /** vcpu_exits: KVM_RUN calls that returned so far, kicks included. */
 guint64 vcpu_exits(Machine *machine, guint vcpu);
 
