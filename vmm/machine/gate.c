@@ -7,6 +7,7 @@ struct MachineGate {
     GMutex lock;
     GCond changed;
     guint inside;
+    gint started; /* atomic */
     gboolean shut;
     gboolean ending;
 };
@@ -80,9 +81,23 @@ machine_gate_destroy(gpointer user)
     g_free(gate);
 }
 
+/* Nobody stores into the RAM of a machine that does not run yet: its content may be on the way. */
+static void
+await_start(Machine *machine)
+{
+    g_mutex_lock(&machine->lock);
+    while (machine->state == MACHINE_CREATED && !machine->ending)
+        g_cond_wait(&machine->changed, &machine->lock);
+    g_mutex_unlock(&machine->lock);
+}
+
 gboolean
 machine_gate_enter(MachineGate *gate)
 {
+    if (!g_atomic_int_get(&gate->started)) {
+        await_start(gate->machine);
+        g_atomic_int_set(&gate->started, TRUE);
+    }
     g_mutex_lock(&gate->lock);
     while (gate->shut && !gate->ending)
         g_cond_wait(&gate->changed, &gate->lock);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A gate for writers of guest RAM that are no vCPUs: host-side writer threads, device threads. Each store happens between
- * machine_gate_enter() and machine_gate_leave(). The gate of a paused machine is shut and nobody is inside.
+ * machine_gate_enter() and machine_gate_leave(). The gate of a machine that is paused, or not started yet, is shut and nobody is
+ * inside.
  */
 #pragma once
 

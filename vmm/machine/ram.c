@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls: preadv; dl_memory_new()'s. Reads /proc/meminfo. */
+/* System calls: preadv, pwritev; dl_memory_new()'s. Reads /proc/meminfo. */
 #include <errno.h>
 #include <machine/error.h>
 #include <machine/ram.h>
@@ -177,6 +177,18 @@ guest_ram_store(GuestRam *ram, guint64 gpa, gconstpointer data, gsize size)
 }
 
 gboolean
+guest_ram_publish16(GuestRam *ram, guint64 gpa, guint16 value)
+{
+    guint8 *hva = dl_layout_hva_of_gpa(ram->layout, gpa, sizeof value);
+
+    if (!hva || gpa % sizeof value)
+        return FALSE;
+    __atomic_store_n((guint16 *)(gpointer)hva, GUINT16_TO_LE(value), __ATOMIC_RELEASE);
+    note_written(ram, gpa, sizeof value);
+    return TRUE;
+}
+
+gboolean
 guest_ram_load(const GuestRam *ram, guint64 gpa, gpointer data, gsize size)
 {
     const guint8 *hva = dl_layout_hva_of_gpa(ram->layout, gpa, size);
@@ -198,26 +210,35 @@ note_pieces(GuestRam *ram, const GuestRamPiece *pieces, guint n_pieces, guint64 
     }
 }
 
-gssize
-guest_ram_preadv(GuestRam *ram, int fd, const GuestRamPiece *pieces, guint n_pieces, gint64 offset, GError **error)
+/* The pieces as an iovec of our own mapping; each is checked. */
+static gboolean
+map_pieces(const GuestRam *ram, const GuestRamPiece *pieces, guint n_pieces, struct iovec *vector, GError **error)
 {
-    struct iovec vector[GUEST_RAM_MAX_PIECES];
-    gssize bytes;
-
     if (n_pieces > GUEST_RAM_MAX_PIECES) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID, "%u pieces in one read: at most %d", n_pieces,
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID, "%u pieces in one transfer: at most %d", n_pieces,
                     GUEST_RAM_MAX_PIECES);
-        return -1;
+        return FALSE;
     }
     for (guint i = 0; i < n_pieces; i++) {
         guint8 *hva = dl_layout_hva_of_gpa(ram->layout, pieces[i].gpa, pieces[i].size);
         if (!hva) {
             g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID,
                         "%" G_GSIZE_FORMAT " bytes at gpa 0x%" G_GINT64_MODIFIER "x are not RAM", pieces[i].size, pieces[i].gpa);
-            return -1;
+            return FALSE;
         }
         vector[i] = (struct iovec){.iov_base = hva, .iov_len = pieces[i].size};
     }
+    return TRUE;
+}
+
+gssize
+guest_ram_preadv(GuestRam *ram, int fd, const GuestRamPiece *pieces, guint n_pieces, gint64 offset, GError **error)
+{
+    struct iovec vector[GUEST_RAM_MAX_PIECES];
+    gssize bytes;
+
+    if (!map_pieces(ram, pieces, n_pieces, vector, error))
+        return -1;
     do
         bytes = preadv(fd, vector, (int)n_pieces, offset);
     while (bytes < 0 && errno == EINTR);
@@ -227,5 +248,21 @@ guest_ram_preadv(GuestRam *ram, int fd, const GuestRamPiece *pieces, guint n_pie
         return -1;
     }
     note_pieces(ram, pieces, n_pieces, (guint64)bytes);
+    return bytes;
+}
+
+gssize
+guest_ram_pwritev(const GuestRam *ram, int fd, const GuestRamPiece *pieces, guint n_pieces, gint64 offset, GError **error)
+{
+    struct iovec vector[GUEST_RAM_MAX_PIECES];
+    gssize bytes;
+
+    if (!map_pieces(ram, pieces, n_pieces, vector, error))
+        return -1;
+    do
+        bytes = pwritev(fd, vector, (int)n_pieces, offset);
+    while (bytes < 0 && errno == EINTR);
+    if (bytes < 0)
+        machine_set_errno_error(error, "pwritev from guest RAM");
     return bytes;
 }

@@ -48,6 +48,12 @@ gboolean guest_ram_store(GuestRam *ram, guint64 gpa, gconstpointer data, gsize s
 /** guest_ram_load: copies from guest RAM; FALSE, and @data untouched, as above. */
 gboolean guest_ram_load(const GuestRam *ram, guint64 gpa, gpointer data, gsize size);
 
+/**
+ * guest_ram_publish16: a 16-bit store of @value at @gpa, which is even, that is seen after every store before it (release), noted as the
+ * others are: an index of a ring that a vCPU reads meanwhile.
+ */
+gboolean guest_ram_publish16(GuestRam *ram, guint64 gpa, guint16 value);
+
 /** GuestRamPiece: @size bytes of RAM at @gpa. */
 typedef struct {
     guint64 gpa;
@@ -61,3 +67,5 @@ typedef struct {
  * Returns the bytes read, short at the file's end, or -1. Errors: INVALID (a piece outside RAM, too many pieces), FAILED.
  */
 gssize guest_ram_preadv(GuestRam *ram, int fd, const GuestRamPiece *pieces, guint n_pieces, gint64 offset, GError **error);
+/** guest_ram_pwritev: the other direction, pwritev(2) from guest RAM; nothing is stored to RAM and nothing noted. */
+gssize guest_ram_pwritev(const GuestRam *ram, int fd, const GuestRamPiece *pieces, guint n_pieces, gint64 offset, GError **error);

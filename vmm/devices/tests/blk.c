@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio-blk as a driver sees it, without a machine: requests are served by the test. */
+#include "driver.h"
+
+#include <devices/virtio_blk.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <machine/error.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define DISK_SECTORS 2048u
+#define HEADER DRIVER_ARENA
+#define STATUS (DRIVER_ARENA + 0x100)
+#define DATA (DRIVER_ARENA + 0x1000)
+#define RAM_BYTES (8 * MIB)
+
+typedef struct {
+    GuestRam *ram;
+    Bus *bus;
+    VirtioMmio *mmio;
+    Driver driver;
+    char *path;
+} Fixture;
+
+static char *
+make_image(gsize size)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("dirtylab-blk-XXXXXX", &path, NULL);
+    g_autofree guint8 *bytes = g_malloc(size + 1);
+
+    g_assert_cmpint(fd, >=, 0);
+    for (gsize i = 0; i < size; i++)
+        bytes[i] = (guint8)(i / 512 * 7 + i);
+    g_assert_cmpint(write(fd, bytes, size), ==, (gssize)size);
+    close(fd);
+    return path;
+}
+
+static void
+set_up(Fixture *fixture, VirtioBlkConfig config, guint64 features)
+{
+    g_autoptr(GError) error = NULL;
+
+    fixture->ram = guest_ram_new(DL_RAM_SHMEM, RAM_BYTES, FALSE, &error);
+    g_assert_no_error(error);
+    fixture->bus = bus_new();
+    fixture->mmio = virtio_mmio_new(fixture->bus, &error);
+    g_assert_no_error(error);
+    fixture->path = make_image(DISK_SECTORS * 512);
+    config.path = fixture->path;
+    VirtioDevice *device = virtio_blk_new(fixture->ram, &config, &error);
+    g_assert_no_error(error);
+    virtio_mmio_plug(fixture->mmio, 1, device);
+    fixture->driver = (Driver){.ram = fixture->ram, .bus = fixture->bus, .slot = 1};
+    driver_start(&fixture->driver, features, 1);
+}
+
+static void
+tear_down(Fixture *fixture)
+{
+    virtio_mmio_free(fixture->mmio);
+    bus_free(fixture->bus);
+    guest_ram_free(fixture->ram);
+    g_unlink(fixture->path);
+    g_free(fixture->path);
+}
+
+static void
+serve(Fixture *fixture)
+{
+    while (virtio_device_process(virtio_mmio_device(fixture->mmio, 1)))
+        ;
+}
+
+static void
+put_header(Fixture *fixture, guint64 gpa, guint32 type, guint64 sector)
+{
+    struct virtio_blk_outhdr header = {.type = type, .sector = sector};
+
+    driver_store(&fixture->driver, gpa, &header, sizeof header);
+}
+
+/* One request with @bytes of data at DATA; the status, and what the device says it wrote in @written. */
+static guint8
+request(Fixture *fixture, guint32 type, guint64 sector, gsize bytes, guint32 *written)
+{
+    gboolean out = type == VIRTIO_BLK_T_OUT;
+    GuestRamPiece pieces[] = {{HEADER, 16}, {DATA, bytes}, {STATUS, 1}};
+    struct vring_used_elem used;
+    guint8 status = 0xee;
+
+    put_header(fixture, HEADER, type, sector);
+    driver_store(&fixture->driver, STATUS, &status, 1);
+    if (!bytes)
+        pieces[1] = pieces[2];
+    guint16 head = driver_add(&fixture->driver, 0, pieces, bytes ? 3 : 2, out ? 2 : 1);
+    driver_kick(&fixture->driver, 0);
+    serve(fixture);
+    g_assert_true(driver_take_used(&fixture->driver, 0, &used));
+    g_assert_cmpuint(used.id, ==, head);
+    if (written)
+        *written = used.len;
+    g_assert_true(guest_ram_load(fixture->ram, STATUS, &status, 1));
+    return status;
+}
+
+static void
+test_reads_and_writes(gconstpointer data)
+{
+    gboolean direct = GPOINTER_TO_INT(data);
+    Fixture fixture = {0};
+    guint8 bytes[4096], again[4096];
+    guint32 written;
+
+    set_up(&fixture, (VirtioBlkConfig){.direct = direct}, G_MAXUINT64);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 8, 4096, &written), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(written, ==, 4097);
+    g_assert_true(guest_ram_load(fixture.ram, DATA, bytes, sizeof bytes));
+    for (guint i = 0; i < sizeof bytes; i++)
+        g_assert_cmpuint(bytes[i], ==, (guint8)((4096 + i) / 512 * 7 + 4096 + i));
+    for (guint i = 0; i < sizeof bytes; i++)
+        bytes[i] = (guint8)(i * 13 + 1);
+    driver_store(&fixture.driver, DATA, bytes, sizeof bytes);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_OUT, DISK_SECTORS - 8, 4096, &written), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(written, ==, 1);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_OUT, 3, 512, NULL), ==, VIRTIO_BLK_S_OK); /* not aligned for O_DIRECT */
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_FLUSH, 0, 0, NULL), ==, VIRTIO_BLK_S_OK);
+    int fd = open(fixture.path, O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(pread(fd, again, 4096, (DISK_SECTORS - 8) * 512), ==, 4096);
+    g_assert_cmpmem(again, 4096, bytes, 4096);
+    g_assert_cmpint(pread(fd, again, 512, 3 * 512), ==, 512);
+    g_assert_cmpmem(again, 512, bytes, 512);
+    close(fd);
+    tear_down(&fixture);
+}
+
+static void
+test_bounds(void)
+{
+    static const struct {
+        guint32 type;
+        guint64 sector;
+        gsize bytes;
+        guint8 status;
+    } cases[] = {{VIRTIO_BLK_T_IN, DISK_SECTORS, 512, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_IN, DISK_SECTORS - 1, 1024, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_OUT, DISK_SECTORS - 1, 1024, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_IN, G_MAXUINT64, 512, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_OUT, G_MAXUINT64 / 512, 512, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_IN, 0, 511, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_OUT, 0, 513, VIRTIO_BLK_S_IOERR},
+                 {VIRTIO_BLK_T_DISCARD, 0, 16, VIRTIO_BLK_S_UNSUPP},
+                 {0xffffffff, 0, 512, VIRTIO_BLK_S_UNSUPP},
+                 {VIRTIO_BLK_T_IN, DISK_SECTORS - 1, 512, VIRTIO_BLK_S_OK}};
+    Fixture fixture = {0};
+
+    set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
+        g_assert_cmpuint(request(&fixture, cases[i].type, cases[i].sector, cases[i].bytes, NULL), ==, cases[i].status);
+    g_assert_cmphex(driver_read(&fixture.driver, VIRTIO_MMIO_STATUS), ==, 0xf);
+    tear_down(&fixture);
+}
+
+static void
+test_read_only(void)
+{
+    Fixture fixture = {0};
+
+    set_up(&fixture, (VirtioBlkConfig){.read_only = TRUE}, G_MAXUINT64);
+    g_assert_true(fixture.driver.features & UINT64_C(1) << VIRTIO_BLK_F_RO);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_OUT, 0, 512, NULL), ==, VIRTIO_BLK_S_IOERR);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 0, 512, NULL), ==, VIRTIO_BLK_S_OK);
+    tear_down(&fixture);
+}
+
+static void
+test_id(void)
+{
+    Fixture fixture = {0};
+    char id[21] = "";
+    guint32 written;
+
+    set_up(&fixture, (VirtioBlkConfig){.serial = "twenty-characters-and-more"}, G_MAXUINT64);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_GET_ID, 0, 20, &written), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(written, ==, 21);
+    g_assert_true(guest_ram_load(fixture.ram, DATA, id, 20));
+    g_assert_cmpstr(id, ==, "twenty-characters-an");
+    tear_down(&fixture);
+}
+
+/* Many that follow each other, with one that fails among them: each has the right data and its own status. */
+static void
+test_merged_requests(void)
+{
+    Fixture fixture = {0};
+    enum {
+        N = 12
+    };
+    struct vring_used_elem used;
+
+    set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
+    for (guint i = 0; i < N; i++) {
+        guint64 sector = i == 7 ? DISK_SECTORS : i * 2;
+        GuestRamPiece pieces[] = {
+            {HEADER + 16 * i, 16}, {DATA + 0x2000 * i, 512}, {DATA + 0x2000 * i + 0x1000, 512}, {STATUS + i, 1}};
+        put_header(&fixture, HEADER + 16 * i, VIRTIO_BLK_T_IN, sector);
+        driver_add(&fixture.driver, 0, pieces, 4, 1);
+    }
+    driver_kick(&fixture.driver, 0);
+    serve(&fixture);
+    for (guint i = 0; i < N; i++) {
+        guint8 status, byte[2];
+        g_assert_true(driver_take_used(&fixture.driver, 0, &used));
+        g_assert_cmpuint(used.id, ==, 4 * i);
+        g_assert_true(guest_ram_load(fixture.ram, STATUS + i, &status, 1));
+        g_assert_cmpuint(status, ==, i == 7 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+        g_assert_true(guest_ram_load(fixture.ram, DATA + 0x2000 * i + 3, &byte[0], 1));
+        g_assert_true(guest_ram_load(fixture.ram, DATA + 0x2000 * i + 0x1003, &byte[1], 1));
+        g_assert_cmpuint(byte[0], ==, i == 7 ? 0 : (guint8)(2 * i * 7 + 3));
+        g_assert_cmpuint(byte[1], ==, i == 7 ? 0 : (guint8)((2 * i + 1) * 7 + 3));
+    }
+    tear_down(&fixture);
+}
+
+/* The file shrank behind our back: what is gone fails, and no memory is left as it was by mistake. */
+static void
+test_image_that_shrank(void)
+{
+    Fixture fixture = {0};
+
+    set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
+    g_assert_cmpint(truncate(fixture.path, 1024), ==, 0);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 0, 1024, NULL), ==, VIRTIO_BLK_S_OK);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 1, 1024, NULL), ==, VIRTIO_BLK_S_IOERR);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 100, 512, NULL), ==, VIRTIO_BLK_S_IOERR);
+    tear_down(&fixture);
+}
+
+static void
+refuse(const char *path, gboolean read_only, MachineError code, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GuestRam) ram = guest_ram_new(DL_RAM_SHMEM, MIB, FALSE, &error);
+    VirtioBlkConfig config = {.path = path, .read_only = read_only};
+
+    g_assert_null(virtio_blk_new(ram, &config, &error));
+    g_assert_error(error, MACHINE_ERROR, (int)code);
+    g_assert_nonnull(strstr(error->message, words));
+    g_assert_null(strchr(error->message, '\n'));
+}
+
+static void
+test_images_that_cannot_be(void)
+{
+    g_autofree char *odd = make_image(1000);
+    g_autofree char *empty = make_image(0);
+    g_autofree char *locked = make_image(512);
+
+    refuse("/nonexistent/disk", FALSE, MACHINE_ERROR_FAILED, "No such file");
+    refuse("/tmp", TRUE, MACHINE_ERROR_INVALID, "neither a file nor a block device");
+    refuse("/dev/zero", FALSE, MACHINE_ERROR_INVALID, "neither a file nor a block device");
+    refuse(odd, FALSE, MACHINE_ERROR_INVALID, "multiple of 512");
+    refuse(empty, FALSE, MACHINE_ERROR_INVALID, "multiple of 512");
+    g_chmod(locked, 0400);
+    if (geteuid() != 0)
+        refuse(locked, FALSE, MACHINE_ERROR_FAILED, "read-only is `,ro`");
+    g_unlink(odd);
+    g_unlink(empty);
+    g_unlink(locked);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_data_func("/blk/reads-and-writes", GINT_TO_POINTER(FALSE), test_reads_and_writes);
+    g_test_add_data_func("/blk/reads-and-writes-with-o-direct", GINT_TO_POINTER(TRUE), test_reads_and_writes);
+    g_test_add_func("/blk/stays-inside-the-disk", test_bounds);
+    g_test_add_func("/blk/read-only-refuses-writes", test_read_only);
+    g_test_add_func("/blk/tells-its-name", test_id);
+    g_test_add_func("/blk/merged-requests-keep-their-own-status", test_merged_requests);
+    g_test_add_func("/blk/an-image-that-shrank-fails-where-it-is-short", test_image_that_shrank);
+    g_test_add_func("/blk/images-that-cannot-be-are-refused-in-words", test_images_that_cannot_be);
+    return g_test_run();
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What virtio devices share, whatever the transport: negotiation, status, queues, saved state. A device is a VirtioDeviceClass and an
+ * instance whose first member is a VirtioDevice.
+ *
+ * The transport's registers are read and written on vCPU threads; requests are served on the device's worker (virtio_worker.h). Both
+ * take the device's lock, the worker inside its machine gate and for one batch of requests at a time, so that a vCPU waits for a
+ * batch at most. The interrupt status alone is atomic: the guest reads it in each interrupt.
+ *
+ * A guest that breaks the rules gets a device that is broken: DEVICE_NEEDS_RESET is set, a configuration interrupt sent, and nothing is
+ * served until the driver resets it.
+ */
+#pragma once
+
+#include <devices/virtqueue.h>
+
+#define VIRTIO_MAX_QUEUES 2
+
+typedef struct VirtioDevice VirtioDevice;
+
+/**
+ * VirtioDeviceClass:
+ * @id: of linux/virtio_ids.h
+ * @process: serves requests of @queue, a bounded batch, by virtqueue_take() and virtqueue_give(). TRUE: it waits for the driver, or left
+ * requests because the batch was full; FALSE: it waits for something else, after which it is kicked (virtio_device_kick())
+ * @reset: forgets what a driver had begun. May be NULL
+ * @save, @load: what the instance has beyond the queues; load() answers FALSE to what it did not or would not save. May be NULL
+ * @state_bytes: save() writes exactly so many
+ */
+typedef struct {
+    const char *name;
+    guint32 id;
+    guint n_queues;
+    gboolean (*process)(VirtioDevice *device, guint queue);
+    void (*reset)(VirtioDevice *device);
+    void (*save)(VirtioDevice *device, GByteArray *out);
+    gboolean (*load)(VirtioDevice *device, WireReader *reader);
+    gsize state_bytes;
+    void (*free)(VirtioDevice *device);
+} VirtioDeviceClass;
+
+/**
+ * VirtioDevice: the base of an instance.
+ * @features: offered; VERSION_1, INDIRECT_DESC and EVENT_IDX are added
+ * @config, @config_size: the configuration space; does not change
+ * @raise: sends the transport's interrupt; NULL: nobody listens
+ * @kick: has the worker look at the queues; NULL: there is none
+ * @fault: why it is broken, in words, or NULL; of the queue that was, or of the driver's
+ */
+struct VirtioDevice {
+    const VirtioDeviceClass *class;
+    GuestRam *ram;
+    guint64 features;
+    gconstpointer config;
+    gsize config_size;
+    void (*raise)(gpointer user);
+    void (*kick)(gpointer user);
+    gpointer user;
+    guint interrupt_status; /* atomic */
+
+    GMutex lock; /* of all that follows */
+    guint32 status;
+    guint64 driver_features;
+    Virtqueue queues[VIRTIO_MAX_QUEUES];
+    gboolean quiesced;
+    const char *fault;
+};
+
+void virtio_device_init(VirtioDevice *device, const VirtioDeviceClass *class, GuestRam *ram, guint64 features,
+                        gconstpointer config, gsize config_size);
+/** virtio_device_free: by its class; after its worker. */
+void virtio_device_free(VirtioDevice *device);
+/** virtio_device_kick: there is something new for process(). From any thread. */
+void virtio_device_kick(VirtioDevice *device);
+
+/* --- for transports, on vCPU threads, with the lock held --- */
+
+void virtio_device_set_status(VirtioDevice *device, guint32 status);
+void virtio_device_set_features(VirtioDevice *device, guint32 word, guint32 value);
+void virtio_device_enable_queue(VirtioDevice *device, guint queue, gboolean enable);
+/** virtio_device_queue_open: whether the queue's size and addresses may be set now. */
+gboolean virtio_device_queue_open(const VirtioDevice *device, guint queue);
+
+/* --- for the worker, inside a gate --- */
+
+/** virtio_device_process: a batch of every queue. TRUE: there is more to do at once. Takes the lock. */
+gboolean virtio_device_process(VirtioDevice *device);
+
+/* --- saved state --- */
+
+void virtio_device_quiesce(VirtioDevice *device, gboolean quiesce);
+void virtio_device_save(VirtioDevice *device, GByteArray *out);
+/** virtio_device_load: FALSE: impossible or another device's state; the device is then reset. Errors: INVALID. */
+gboolean virtio_device_load(VirtioDevice *device, WireReader *reader, GError **error);
+/** virtio_device_saved_bytes: what virtio_device_save() writes. */
+gsize virtio_device_saved_bytes(const VirtioDevice *device);

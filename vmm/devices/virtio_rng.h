@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* virtio-rng: the host's random numbers. */
+#pragma once
+
+#include <devices/virtio.h>
+
+VirtioDevice *virtio_rng_new(GuestRam *ram);
