@@ -1,50 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls: write. */
+#include "devices.h"
+
 #include <board/acpi.h>
-#include <board/board.h>
 #include <devices/power.h>
-#include <devices/serial.h>
-#include <errno.h>
 #include <guest-tests/embedded.h>
 #include <machine/boot.h>
 #include <machine/vcpu.h>
-#include <unistd.h>
 
 struct Board {
     GuestRam *ram;
     Machine *machine;
-    Serial *serial;
+    BoardDevices *devices;
     DlLog *log;
-    BoardConsole console;
-    gpointer console_user;
-    int console_fd;
 };
-
-/* Output that cannot be written is gone, as on a line with nobody at its end. */
-static void
-write_all(int fd, const char *bytes, gsize n_bytes)
-{
-    while (n_bytes) {
-        gssize written = write(fd, bytes, n_bytes);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return;
-        bytes += written;
-        n_bytes -= (gsize)written;
-    }
-}
-
-static void
-serial_output(gpointer user, const char *bytes, gsize n_bytes)
-{
-    Board *board = user;
-
-    if (board->console)
-        board->console(board->console_user, bytes, n_bytes);
-    else if (board->console_fd > 0)
-        write_all(board->console_fd, bytes, n_bytes);
-}
 
 static gboolean
 ring_full(gpointer user, guint vcpu, GError **error)
@@ -101,10 +69,10 @@ build(Board *board, const BoardConfig *config, GError **error)
     board->machine = machine_new(board->ram, &machine, error);
     if (!board->machine)
         return FALSE;
-    board->serial = serial_new(machine_bus(board->machine), SERIAL_COM1_PORT, serial_output, board, error);
-    if (config->stock && !add_platform(board, error))
+    board->devices = board_devices_new(board->machine, config, error);
+    if (!board->devices || (config->stock && !add_platform(board, error)))
         return FALSE;
-    return board->serial && power_add(board->machine, error) && load_kernel(board, config, error) && make_log(board, error);
+    return power_add(board->machine, error) && load_kernel(board, config, error) && make_log(board, error);
 }
 
 Board *
@@ -112,9 +80,6 @@ board_new(const BoardConfig *config, GError **error)
 {
     g_autoptr(Board) board = g_new0(Board, 1);
 
-    board->console = config->console;
-    board->console_user = config->console_user;
-    board->console_fd = config->console_fd;
     return build(board, config, error) ? g_steal_pointer(&board) : NULL;
 }
 
@@ -125,11 +90,11 @@ board_free(Board *board)
         return;
     if (board->machine)
         machine_stop(board->machine);
+    board_devices_free(board->devices);
     if (board->ram)
         guest_ram_attach_log(board->ram, NULL);
     g_clear_pointer(&board->log, dl_log_free);
     machine_free(board->machine);
-    serial_free(board->serial);
     guest_ram_free(board->ram);
     g_free(board);
 }

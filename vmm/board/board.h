@@ -13,8 +13,24 @@
 
 #include <machine/machine.h>
 
-/** What the guest sends to its first serial port, on the vCPU's thread. */
+/** What the guest sends to its first serial port, on the vCPU's thread, or by virtio-console, on its worker. */
 typedef void (*BoardConsole)(gpointer user, const char *bytes, gsize n_bytes);
+
+#define BOARD_MAX_DISKS 6u
+
+/**
+ * BoardDisk: a virtio-blk device; the first is the guest's vda.
+ * @path: a raw image or a block device
+ * @read_only: opened for reading only; the guest is told
+ * @direct: O_DIRECT
+ * @serial: at most 20 bytes count; NULL: dirtylab-N
+ */
+typedef struct {
+    const char *path;
+    gboolean read_only;
+    gboolean direct;
+    const char *serial;
+} BoardDisk;
 
 /**
  * BoardConfig: zeroed, with memory_bytes and vcpus set, is a usable one.
@@ -27,6 +43,9 @@ typedef void (*BoardConsole)(gpointer user, const char *bytes, gsize n_bytes);
  * @initrd, @initrd_size: the contents of an initrd, likewise; NULL: none
  * @command_line: NULL is the empty one. The embedded guest's keys stand in guest-tests/abi.h; give it vcpus= when there are
  * several
+ * @disks, @n_disks: read during board_new() only
+ * @rng: a virtio-rng device
+ * @virtio_console: a virtio-console device, whose output goes where the serial port's goes
  * @console, @console_user: serial output; NULL: it goes to @console_fd
  * @console_fd: file descriptor for serial output, borrowed; used only when @console is NULL; 0 or negative: none
  */
@@ -42,6 +61,10 @@ typedef struct {
     const guint8 *initrd;
     gsize initrd_size;
     const char *command_line;
+    const BoardDisk *disks;
+    guint n_disks;
+    gboolean rng;
+    gboolean virtio_console;
     BoardConsole console;
     gpointer console_user;
     int console_fd;

@@ -4,7 +4,6 @@
 
 #include <machine/bus.h>
 
-#define SERIAL_COM1_PORT 0x3f8
 #define SERIAL_PORTS 8
 
 typedef struct Serial Serial;
