@@ -1,65 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The benchmark's results as CSV (RFC 4180, lines ended by a newline alone): the columns are the JSON's names, joined by underscores.
- * What was not measured is empty. An oracle that appears twice in a result (with two scopes) is shown with its first.
+ * The benchmark's results as CSV: the columns are the JSON's names, joined by underscores. What was not measured is empty. An oracle that
+ * appears twice in a result (with two scopes) is shown with its first.
  */
 #include <math.h>
-#include <string.h>
 
 #include "results/bench_table.h"
+#include "results/csv.h"
 
 static const char *const oracles[] = {"write-list", "replica"};
-
-/* A line that is being written. Headings and values go through the same functions, so they cannot fall out of step. */
-typedef struct {
-    GString *out;
-    gboolean headings;
-    gboolean begun;
-    const char *prefix; /* of the columns' names */
-} Line;
-
-static void
-add_field(Line *line, const char *name, const char *text)
-{
-    g_autofree char *heading = line->headings ? g_strdelimit(g_strconcat(line->prefix, name, NULL), "-", '_') : NULL;
-    const char *field = heading ? heading : text ? text : "";
-
-    if (line->begun)
-        g_string_append_c(line->out, ',');
-    line->begun = TRUE;
-    if (!strpbrk(field, ",\"\r\n")) {
-        g_string_append(line->out, field);
-        return;
-    }
-    g_string_append_c(line->out, '"');
-    for (; *field; field++) {
-        if (*field == '"')
-            g_string_append_c(line->out, '"');
-        g_string_append_c(line->out, *field);
-    }
-    g_string_append_c(line->out, '"');
-}
-
-static void
-add_text(Line *line, const char *name, const char *text)
-{
-    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
-    add_field(line, name, valid);
-}
-
-static void
-add_count(Line *line, const char *name, guint64 count)
-{
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, count);
-    add_field(line, name, text);
-}
-
-static void
-add_number(Line *line, const char *name, double value)
-{
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    add_field(line, name, isfinite(value) ? g_ascii_formatd(text, sizeof text, "%.9g", value) : NULL);
-}
 
 static const AccuracyResult *
 of_oracle(const BenchResult *result, const char *oracle)
@@ -74,23 +23,23 @@ of_oracle(const BenchResult *result, const char *oracle)
 
 /* What this oracle did not judge is empty, not zero. */
 static void
-add_judged_count(Line *line, const char *name, const AccuracyResult *accuracy, guint64 count)
+add_judged_count(CsvLine *line, const char *name, const AccuracyResult *accuracy, guint64 count)
 {
     if (accuracy)
-        add_count(line, name, count);
+        csv_add_count(line, name, count);
     else
-        add_field(line, name, NULL);
+        csv_add_field(line, name, NULL);
 }
 
 static void
-add_accuracy(Line *line, const char *oracle, const AccuracyResult *accuracy)
+add_accuracy(CsvLine *line, const char *oracle, const AccuracyResult *accuracy)
 {
     static const AccuracyResult none = {0};
     const AccuracyResult *counts = accuracy ? accuracy : &none;
     g_autofree char *prefix = g_strconcat(oracle, "_", NULL);
 
     line->prefix = prefix;
-    add_text(line, "scope", counts->scope);
+    csv_add_text(line, "scope", counts->scope);
     add_judged_count(line, "judged_pages", accuracy, counts->judged_pages);
     add_judged_count(line, "written_pages", accuracy, counts->written_pages);
     add_judged_count(line, "reported_pages", accuracy, counts->reported_pages);
@@ -101,12 +50,12 @@ add_accuracy(Line *line, const char *oracle, const AccuracyResult *accuracy)
         g_autofree char *name = g_strconcat("extra_", extra_cause_name((ExtraCause)cause), NULL);
         add_judged_count(line, name, accuracy, counts->extra[cause]);
     }
-    add_number(line, "amplification", accuracy ? accuracy_amplification(counts) : NAN);
+    csv_add_number(line, "amplification", accuracy ? accuracy_amplification(counts) : NAN);
     line->prefix = "";
 }
 
 static void
-add_cost(Line *line, const char *name, const Samples *samples)
+add_cost(CsvLine *line, const char *name, const Samples *samples)
 {
     g_autofree char *prefix = g_strconcat(name, "_", NULL);
     double low = NAN, high = NAN;
@@ -114,47 +63,47 @@ add_cost(Line *line, const char *name, const Samples *samples)
     if (samples)
         samples_ci95(samples, &low, &high);
     line->prefix = prefix;
-    add_number(line, "median", samples ? samples_median(samples) : NAN);
-    add_number(line, "ci95_low", low);
-    add_number(line, "ci95_high", high);
+    csv_add_number(line, "median", samples ? samples_median(samples) : NAN);
+    csv_add_number(line, "ci95_low", low);
+    csv_add_number(line, "ci95_high", high);
     line->prefix = "";
 }
 
 static void
-add_stall(Line *line, const StallResult *stall)
+add_stall(CsvLine *line, const StallResult *stall)
 {
     add_cost(line, "guest_stall_ns", stall->samples);
     line->prefix = "guest_stall_ns_";
-    add_count(line, "count", stall->count);
-    add_number(line, "p50", stall->count ? stall->p50 : NAN);
-    add_number(line, "p99", stall->count ? stall->p99 : NAN);
-    add_number(line, "p999", stall->count ? stall->p999 : NAN);
-    add_number(line, "max", stall->count ? stall->max : NAN);
+    csv_add_count(line, "count", stall->count);
+    csv_add_number(line, "p50", stall->count ? stall->p50 : NAN);
+    csv_add_number(line, "p99", stall->count ? stall->p99 : NAN);
+    csv_add_number(line, "p999", stall->count ? stall->p999 : NAN);
+    csv_add_number(line, "max", stall->count ? stall->max : NAN);
     line->prefix = "";
 }
 
 static void
 add_line(const BenchResult *result, gboolean headings, GString *out)
 {
-    Line line = {.out = out, .headings = headings, .prefix = ""};
+    CsvLine line = {.out = out, .headings = headings, .prefix = ""};
 
-    add_text(&line, "tracker", result->tracker);
-    add_text(&line, "ram", result->ram);
-    add_count(&line, "unit_bytes", result->unit_bytes);
-    add_count(&line, "memory_bytes", result->memory_bytes);
-    add_count(&line, "vcpus", result->vcpus);
-    add_text(&line, "writer", result->writer);
-    add_text(&line, "pattern", result->pattern);
-    add_count(&line, "pages", result->pages);
-    add_count(&line, "passes", result->passes);
-    add_count(&line, "runs", result->runs);
-    add_count(&line, "warmup", result->warmup);
-    add_text(&line, "handler_cpu", result->handler_cpu);
-    add_text(&line, "status", bench_status_name(result->status));
-    add_text(&line, "reason", result->reason);
+    csv_add_text(&line, "tracker", result->tracker);
+    csv_add_text(&line, "ram", result->ram);
+    csv_add_count(&line, "unit_bytes", result->unit_bytes);
+    csv_add_count(&line, "memory_bytes", result->memory_bytes);
+    csv_add_count(&line, "vcpus", result->vcpus);
+    csv_add_text(&line, "writer", result->writer);
+    csv_add_text(&line, "pattern", result->pattern);
+    csv_add_count(&line, "pages", result->pages);
+    csv_add_count(&line, "passes", result->passes);
+    csv_add_count(&line, "runs", result->runs);
+    csv_add_count(&line, "warmup", result->warmup);
+    csv_add_text(&line, "handler_cpu", result->handler_cpu);
+    csv_add_text(&line, "status", bench_status_name(result->status));
+    csv_add_text(&line, "reason", result->reason);
     for (guint i = 0; i < G_N_ELEMENTS(oracles); i++)
         add_accuracy(&line, oracles[i], of_oracle(result, oracles[i]));
-    add_count(&line, "ring_overflows", result->ring_overflows);
+    csv_add_count(&line, "ring_overflows", result->ring_overflows);
     for (guint cost = 0; cost < N_COSTS; cost++)
         add_cost(&line, cost_name((Cost)cost), result->cost[cost]);
     add_stall(&line, &result->stall);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Schema dirtylab.bench/1. Writer and reader of each object stand side by side, in the order of interfaces.md. */
 #include "results/bench_json.h"
+#include "results/accuracy_fields.h"
 #include "results/bounds.h"
 #include "results/fields.h"
 
@@ -18,29 +19,9 @@ write_accuracy(JsonBuilder *builder, const AccuracyResult *accuracy)
     field_add_count(builder, "missed_pages", accuracy->missed_pages);
     field_add_count(builder, "expected_missed_pages", accuracy->expected_missed_pages);
     field_add_count(builder, "extra_pages", accuracy_extra_pages(accuracy));
-    json_builder_set_member_name(builder, "extra");
-    json_builder_begin_object(builder);
-    for (guint cause = 0; cause < N_EXTRA_CAUSES; cause++)
-        field_add_count(builder, extra_cause_name((ExtraCause)cause), accuracy->extra[cause]);
-    json_builder_end_object(builder);
+    extra_write(builder, accuracy->extra);
     field_add_double(builder, "amplification", accuracy_amplification(accuracy));
     json_builder_end_object(builder);
-}
-
-static void
-read_extra(FieldReader *reader, JsonObject *object, AccuracyResult *accuracy)
-{
-    JsonObject *extra = field_object(reader, object, "extra", FALSE);
-    gsize mark = field_enter(reader, "extra", -1);
-    guint64 total = 0;
-
-    for (guint cause = 0; cause < N_EXTRA_CAUSES; cause++) {
-        const char *name = extra_cause_name((ExtraCause)cause);
-        accuracy->extra[cause] = field_count(reader, extra, name);
-        if (!g_uint64_checked_add(&total, total, accuracy->extra[cause]))
-            field_refuse(reader, name, "is too large");
-    }
-    field_leave(reader, mark);
 }
 
 /* The strings of an AccuracyResult are constants, so what is read has to become one. */
@@ -61,7 +42,7 @@ read_accuracy(FieldReader *reader, JsonObject *object, AccuracyResult *accuracy)
     accuracy->reported_pages = field_count(reader, object, "reported_pages");
     accuracy->missed_pages = field_count(reader, object, "missed_pages");
     accuracy->expected_missed_pages = field_count(reader, object, "expected_missed_pages");
-    read_extra(reader, object, accuracy);
+    extra_read(reader, object, accuracy->extra);
 }
 
 static void
@@ -79,40 +60,6 @@ read_accuracies(FieldReader *reader, JsonObject *object, GArray *accuracies)
 }
 
 /* --- cost --- */
-
-static void
-write_stall(JsonBuilder *builder, const StallResult *stall)
-{
-    json_builder_set_member_name(builder, "guest_stall_ns");
-    if (!stall->count) {
-        json_builder_add_null_value(builder);
-        return;
-    }
-    json_builder_begin_object(builder);
-    field_add_count(builder, "count", stall->count);
-    field_add_double(builder, "p50", stall->p50);
-    field_add_double(builder, "p99", stall->p99);
-    field_add_double(builder, "p999", stall->p999);
-    field_add_double(builder, "max", stall->max);
-    field_add_statistics(builder, stall->samples, FALSE);
-    json_builder_end_object(builder);
-}
-
-static void
-read_stall(FieldReader *reader, JsonObject *cost, StallResult *stall)
-{
-    JsonObject *object = field_object(reader, cost, "guest_stall_ns", TRUE);
-    if (!object)
-        return;
-    gsize mark = field_enter(reader, "guest_stall_ns", -1);
-    stall->count = field_count(reader, object, "count");
-    stall->p50 = field_double(reader, object, "p50");
-    stall->p99 = field_double(reader, object, "p99");
-    stall->p999 = field_double(reader, object, "p999");
-    stall->max = field_double(reader, object, "max");
-    stall->samples = field_samples(reader, object);
-    field_leave(reader, mark);
-}
 
 static void
 write_cost(JsonBuilder *builder, const char *name, const Samples *samples)
@@ -135,7 +82,7 @@ write_costs(JsonBuilder *builder, const BenchResult *result)
     json_builder_begin_object(builder);
     for (guint cost = 0; cost < N_COSTS; cost++) {
         if (cost == COST_HOST_CPU_NS)
-            write_stall(builder, &result->stall);
+            stall_write_fields(builder, &result->stall);
         write_cost(builder, cost_name((Cost)cost), result->cost[cost]);
     }
     json_builder_end_object(builder);
@@ -154,7 +101,7 @@ read_costs(FieldReader *reader, JsonObject *object, BenchResult *result)
             result->cost[cost] = field_samples(reader, statistics);
         field_leave(reader, inner);
     }
-    read_stall(reader, costs, &result->stall);
+    stall_read_fields(reader, costs, &result->stall);
     field_leave(reader, mark);
 }
 

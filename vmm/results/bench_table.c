@@ -227,13 +227,6 @@ build(const GPtrArray *results, gboolean wide)
 
 /* --- the whole --- */
 
-static void
-append_lines(const GPtrArray *lines, guint columns, GString *out)
-{
-    for (guint i = 0; i < lines->len; i++)
-        table_wrap(g_ptr_array_index(lines, i), columns, 2, out);
-}
-
 void
 bench_table_text(const GPtrArray *results, const DocumentInfo *info, guint columns, GString *out)
 {
@@ -241,7 +234,7 @@ bench_table_text(const GPtrArray *results, const DocumentInfo *info, guint colum
     g_autoptr(GPtrArray) lines = verdict_lines(results);
 
     columns = MAX(columns, NARROWEST);
-    append_lines(head, columns, out);
+    table_wrap_lines(head, columns, out);
     g_string_append_c(out, '\n');
     if (results->len) {
         g_autoptr(Table) table = build(results, TRUE);
@@ -253,17 +246,7 @@ bench_table_text(const GPtrArray *results, const DocumentInfo *info, guint colum
         table_wrap(legend, columns, 2, out);
         g_string_append_c(out, '\n');
     }
-    append_lines(lines, columns, out);
-}
-
-static void
-append_items(const GPtrArray *lines, GString *out)
-{
-    for (guint i = 0; i < lines->len; i++) {
-        g_string_append(out, "- ");
-        table_escape_markdown(g_ptr_array_index(lines, i), out);
-        g_string_append_c(out, '\n');
-    }
+    table_wrap_lines(lines, columns, out);
 }
 
 void
@@ -273,9 +256,9 @@ bench_table_markdown(const GPtrArray *results, const DocumentInfo *info, GString
     g_autoptr(GPtrArray) lines = verdict_lines(results);
     g_autoptr(Table) table = build(results, TRUE);
 
-    append_items(head, out);
+    table_markdown_items(head, out);
     g_string_append_c(out, '\n');
     table_format_markdown(table, out);
     g_string_append_c(out, '\n');
-    append_items(lines, out);
+    table_markdown_items(lines, out);
 }

@@ -6,6 +6,7 @@
 #define LIMIT_BLOCK (64U << 10)    /* bytes read at once */
 #define LIMIT_DEPTH 16             /* objects and arrays within each other: json-glib's parser recurses */
 #define LIMIT_RESULTS 20000
-#define LIMIT_ORACLES 16 /* a result */
+#define LIMIT_ORACLES 16        /* a result */
+#define LIMIT_ITERATIONS 100000 /* a migration */
 #define LIMIT_SAMPLES 1000000
 #define LIMIT_STRING 65536 /* bytes */

@@ -357,3 +357,20 @@ table_format_markdown(const Table *table, GString *out)
             append_markdown_row(table, row, out);
     }
 }
+
+void
+table_wrap_lines(const GPtrArray *lines, guint columns, GString *out)
+{
+    for (guint i = 0; i < lines->len; i++)
+        table_wrap(g_ptr_array_index(lines, i), columns, 2, out);
+}
+
+void
+table_markdown_items(const GPtrArray *lines, GString *out)
+{
+    for (guint i = 0; i < lines->len; i++) {
+        g_string_append(out, "- ");
+        table_escape_markdown(g_ptr_array_index(lines, i), out);
+        g_string_append_c(out, '\n');
+    }
+}

@@ -41,5 +41,9 @@ void table_escape_markdown(const char *text, GString *out);
 
 /** table_wrap: @text broken at spaces into lines of at most @columns, all but the first indented by @indent, with a final newline. */
 void table_wrap(const char *text, guint columns, guint indent, GString *out);
+/** table_wrap_lines: each of @lines (of char *) by table_wrap(), indented by two. */
+void table_wrap_lines(const GPtrArray *lines, guint columns, GString *out);
+/** table_markdown_items: @lines (of char *) as a Markdown list. */
+void table_markdown_items(const GPtrArray *lines, GString *out);
 /** table_text_width: how many columns a terminal gives it. */
 guint table_text_width(const char *text);
