@@ -16,7 +16,7 @@
 #define HUGE_BYTES (UINT64_C(2) << 20)
 #define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define KHUGEPAGED_COUNTER "/sys/kernel/mm/transparent_hugepage/khugepaged/pages_collapsed"
-#define KHUGEPAGED_WAIT_US (4 * (int)G_USEC_PER_SEC)
+#define KHUGEPAGED_WAIT_S 4
 
 enum {
     HERE,
@@ -89,10 +89,10 @@ step_khugepaged(Scene *scene, GError **error)
     guint64 before = collapsed_by_khugepaged();
     if (madvise(scene->memory->hva, scene->memory->size, MADV_HUGEPAGE))
         return cell_fail(error, "MADV_HUGEPAGE");
-    for (gint64 end = g_get_monotonic_time() + KHUGEPAGED_WAIT_US; collapsed_by_khugepaged() == before;) {
+    for (gint64 end = g_get_monotonic_time() + KHUGEPAGED_WAIT_S * G_TIME_SPAN_SECOND; collapsed_by_khugepaged() == before;) {
         if (g_get_monotonic_time() > end)
             return cell_unsupported(error, "khugepaged did not come within %d s; its pace is khugepaged/scan_sleep_millisecs",
-                                    KHUGEPAGED_WAIT_US / G_USEC_PER_SEC);
+                                    KHUGEPAGED_WAIT_S);
         g_usleep(1000);
     }
     return TRUE;
