@@ -101,9 +101,10 @@ enum abi_pattern {
     }
 
 /**
- * The workload, from the command line: `pattern=random pages=6553 passes=5 seed=1 vcpus=2 ring=3`.
+ * The workload, from the command line: `pattern=random pages=6553 passes=5 seed=1 vcpus=2 ring=3 pace=0`.
  * @pages: distinct pages a pass, all vCPUs together; at most the arena's (stride: at most one in each 2 MiB)
  * @passes: 0 is without end
+ * @pace: TSC cycles from one write of a vCPU to its next, at least; 0: none (ring=0 knows no pace)
  * @ring: 3, or 0 for stores from ring 0
  */
 struct abi_workload {
@@ -115,6 +116,7 @@ struct abi_workload {
     uint64_t passes;
     uint64_t seed;
     uint64_t arena_pages;
+    uint64_t pace;
 };
 
 /** One write: a 64-bit store of @value to byte @offset (a multiple of 8) of arena page @page. */

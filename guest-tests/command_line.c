@@ -60,6 +60,8 @@ set_option(struct word key, struct word value, struct guest_options *options)
         workload->passes = number;
     } else if (word_is(key, "seed")) {
         workload->seed = number;
+    } else if (word_is(key, "pace")) {
+        workload->pace = number;
     } else if (word_is(key, "ring") && (number == 0 || number == 3)) {
         workload->ring = (uint32_t)number;
     } else if (word_is(key, "vcpus") && number >= 1 && number <= ABI_MAX_VCPUS) {

@@ -15,6 +15,17 @@ account(struct abi_histogram *histogram, uint64_t cycles, uint64_t times)
         histogram->max_cycles = cycles;
 }
 
+/*
+ * Waits until @cycles have passed since @since. After a migration the TSC may be behind: what then looks like a very long time ends
+ * the wait.
+ */
+static inline void
+keep_pace(uint64_t since, uint64_t cycles)
+{
+    while (read_tsc() - since < cycles)
+        spin_hint();
+}
+
 /* Inlined once for each kind of access, so that no branch lies between the stamps. */
 static inline __attribute__((always_inline)) void
 timed_access(const struct abi_workload *workload, const struct abi_arena *arena, uint32_t vcpu, uint64_t pass, uint64_t writes,
@@ -37,6 +48,8 @@ timed_access(const struct abi_workload *workload, const struct abi_arena *arena,
         uint64_t end = read_tsc();
         progress->position = ++position;
         account(histogram, end - start, 1);
+        if (workload->pace)
+            keep_pace(start, workload->pace);
     }
 }
 

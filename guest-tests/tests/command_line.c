@@ -17,6 +17,7 @@ test_defaults(void)
     g_assert_cmpuint(options.workload.seed, ==, 1);
     g_assert_cmpuint(options.workload.vcpus, ==, 1);
     g_assert_cmpuint(options.workload.ring, ==, 3);
+    g_assert_cmpuint(options.workload.pace, ==, 0);
     g_assert_cmpuint(options.workload.arena_pages, ==, ARENA);
     g_assert_false(options.quiet || options.serial || options.touch);
 }
@@ -27,7 +28,7 @@ test_every_key(void)
     struct guest_options options;
 
     g_assert_true(parse_command_line(
-        "  pattern=stride pages=17 passes=0 seed=18446744073709551615 vcpus=64 ring=0  serial=1 quiet touch=1 ", ARENA,
+        "  pattern=stride pages=17 passes=0 seed=18446744073709551615 vcpus=64 ring=0 pace=5000  serial=1 quiet touch=1 ", ARENA,
         &options));
     g_assert_cmpuint(options.workload.pattern, ==, ABI_STRIDE);
     g_assert_cmpuint(options.workload.pages, ==, 17);
@@ -35,6 +36,7 @@ test_every_key(void)
     g_assert_cmpuint(options.workload.seed, ==, UINT64_MAX);
     g_assert_cmpuint(options.workload.vcpus, ==, 64);
     g_assert_cmpuint(options.workload.ring, ==, 0);
+    g_assert_cmpuint(options.workload.pace, ==, 5000);
     g_assert_true(options.quiet && options.serial && options.touch);
 }
 
@@ -72,6 +74,7 @@ test_refuses(void)
                                       "=",
                                       "pages",
                                       "pages==1",
+                                      "pace=fast",
                                       "touch=2"};
     struct guest_options options;
 
