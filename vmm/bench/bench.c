@@ -58,7 +58,7 @@ run_case(Bench *bench, guint index, guint round)
     lab.cancelled = bench->cancelled;
     if (lab_run(&lab, bench->ns_per_cycle, warm_up ? warm_up : g_ptr_array_index(bench->figures, index), &error)) {
         bench->runs_done[index] += !warm_up;
-    } else if (!g_error_matches(error, LAB_ERROR, LAB_ERROR_CANCELLED)) {
+    } else if (!g_error_matches(error, STAGE_ERROR, STAGE_ERROR_CANCELLED)) {
         plan_case->runnable = FALSE;
         plan_case->result->status = BENCH_FAILED;
         plan_case->result->reason = g_strdup(error->message);

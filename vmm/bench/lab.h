@@ -8,6 +8,7 @@
 #include <dirtylog/dirtylog.h>
 
 #include "bench/judge.h"
+#include "bench/stage.h"
 #include "bench/workload.h"
 #include "results/bench_result.h"
 
@@ -32,7 +33,7 @@ typedef struct {
  * @ring_entries: of each vCPU's dirty ring, where the tracker has one; 0: 65536
  * @arm: moves the log from `none` to the tracker under test; NULL: dl_log_move() to facts->name. Tests arm trackers that lie
  * @observe: called at each window's end; may be NULL
- * @cancelled: set from a signal handler: the run ends soon with LAB_ERROR_CANCELLED
+ * @cancelled: set from a signal handler: the run ends soon with STAGE_ERROR_CANCELLED
  */
 typedef struct {
     const DlTrackerFacts *facts;
@@ -41,7 +42,7 @@ typedef struct {
     guint vcpus;
     Writer writer;
     guint pattern;
-    guint64 pages; /* distinct a pass, all writers together; clamped already: lab_clamp_pages() */
+    guint64 pages; /* distinct a pass, all writers together; clamped already: stage_clamp_pages() */
     guint passes;
     guint64 seed;
     HandlerPlace handler;
@@ -67,20 +68,8 @@ LabFigures *lab_figures_new(void);
 void lab_figures_free(LabFigures *figures);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LabFigures, lab_figures_free)
 
-#define LAB_ERROR (lab_error_quark())
-typedef enum {
-    LAB_ERROR_FAILED,    /* the guest stalled, crashed or is not what we loaded */
-    LAB_ERROR_CANCELLED, /* @cancelled was set */
-} LabError;
-GQuark lab_error_quark(void);
-
-/** lab_arena: the arena of a guest with so much RAM, by the same function as the guest's. */
-void lab_arena(guint64 memory_bytes, struct abi_arena *arena);
-/** lab_clamp_pages: how many distinct pages such a case can have a pass when @pages are asked for. */
-guint64 lab_clamp_pages(Writer writer, guint pattern, guint64 pages, guint64 memory_bytes, guint vcpus);
-
 /**
  * lab_run: one run; adds to @figures only when it succeeds. @ns_per_cycle: tsc_ns_per_cycle().
- * Errors: LAB_ERROR, MACHINE_ERROR, DL_ERROR. Nothing is left behind.
+ * Errors: STAGE_ERROR, MACHINE_ERROR, DL_ERROR. Nothing is left behind.
  */
 gboolean lab_run(const LabConfig *config, double ns_per_cycle, LabFigures *figures, GError **error);

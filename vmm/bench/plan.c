@@ -150,12 +150,12 @@ pages_of(const BenchOptions *options, Writer writer, guint pattern)
     guint64 pages = options->pages;
 
     if (!pages) {
-        lab_arena(options->memory_bytes, &arena);
+        stage_arena(options->memory_bytes, &arena);
         pages = MAX(UINT64_C(1), (guint64)((double)abi_arena_pages(&arena) * options->pages_percent / 100));
         if (writer == WRITER_GUEST_RING0)
             pages = MIN(pages, RING0_PAGES);
     }
-    return lab_clamp_pages(writer, pattern, pages, options->memory_bytes, options->vcpus);
+    return stage_clamp_pages(writer, pattern, pages, options->memory_bytes, options->vcpus);
 }
 
 /* Why a combination makes no sense on any host; NULL: it does. */

@@ -112,7 +112,7 @@ parse_pages(const char *text, BenchOptions *options, GError **error)
         return FALSE;
     }
     struct abi_arena arena;
-    lab_arena(options->memory_bytes, &arena);
+    stage_arena(options->memory_bytes, &arena);
     return cmd_parse_count("--pages", text, 1, abi_arena_pages(&arena), &options->pages, error);
 }
 

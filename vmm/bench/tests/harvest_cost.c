@@ -26,7 +26,7 @@ typedef struct {
     DlLayout *layout;
     DlBitmap *scratch, *sum;
     int pagemap;
-} Stage;
+} Scene;
 
 static void
 die(const char *what, const GError *error)
@@ -45,24 +45,24 @@ now_ns(void)
 }
 
 static void
-wait_ready(Stage *stage)
+wait_ready(Scene *stage)
 {
     while (!doorbell_all_ready(stage->doorbell))
         g_usleep(50);
 }
 
 static void
-run_pass(Stage *stage)
+run_pass(Scene *stage)
 {
     doorbell_release(stage->doorbell);
     wait_ready(stage);
 }
 
 static void
-set_stage(Stage *stage, guint64 memory_bytes, const char *tracker)
+set_stage(Scene *stage, guint64 memory_bytes, const char *tracker)
 {
     g_autoptr(GError) error = NULL;
-    guint64 pages = lab_clamp_pages(WRITER_GUEST, ABI_RANDOM, memory_bytes / ABI_PAGE_SIZE / 10, memory_bytes, 1);
+    guint64 pages = stage_clamp_pages(WRITER_GUEST, ABI_RANDOM, memory_bytes / ABI_PAGE_SIZE / 10, memory_bytes, 1);
     g_autofree char *command_line = g_strdup_printf("pattern=random passes=0 touch=1 pages=%" G_GUINT64_FORMAT, pages);
     const BoardConfig config = {.memory_bytes = memory_bytes, .vcpus = 1, .populate = TRUE, .command_line = command_line};
 
@@ -81,7 +81,7 @@ set_stage(Stage *stage, guint64 memory_bytes, const char *tracker)
 }
 
 static void
-strike_stage(Stage *stage)
+strike_stage(Scene *stage)
 {
     close(stage->pagemap);
     machine_stop(board_machine(stage->board));
@@ -92,7 +92,7 @@ strike_stage(Stage *stage)
 }
 
 static gint64
-through_library(Stage *stage)
+through_library(Scene *stage)
 {
     g_autoptr(GError) error = NULL;
     gint64 start = now_ns();
@@ -103,7 +103,7 @@ through_library(Stage *stage)
 }
 
 static gint64
-bare_get_dirty_log(Stage *stage)
+bare_get_dirty_log(Scene *stage)
 {
     gint64 start = now_ns();
 
@@ -122,7 +122,7 @@ bare_get_dirty_log(Stage *stage)
 }
 
 static gint64
-bare_scan(Stage *stage)
+bare_scan(Scene *stage)
 {
     static struct page_region found[512];
     gint64 start = now_ns();
@@ -144,10 +144,10 @@ bare_scan(Stage *stage)
 
 /* A B B A: each pair is the sum of two of each, so that a drift of the host's speed falls on both alike. */
 static void
-compare(const char *name, guint64 memory_bytes, const char *tracker, gboolean dirty, gint64 (*bare)(Stage *stage), guint n_pairs)
+compare(const char *name, guint64 memory_bytes, const char *tracker, gboolean dirty, gint64 (*bare)(Scene *stage), guint n_pairs)
 {
     static const gboolean order[] = {TRUE, FALSE, FALSE, TRUE};
-    Stage stage = {0};
+    Scene stage = {0};
 
     set_stage(&stage, memory_bytes, tracker);
     for (guint pair = 0; pair < n_pairs + 2; pair++) {
@@ -166,7 +166,7 @@ compare(const char *name, guint64 memory_bytes, const char *tracker, gboolean di
 
 /* Guest time of one pass for each of its pages, all of them first written since the harvest before. */
 static double
-first_write_ns(Stage *stage, double ns_per_cycle)
+first_write_ns(Scene *stage, double ns_per_cycle)
 {
     struct abi_vcpu before, after;
     struct abi_mailbox mailbox;
@@ -186,7 +186,7 @@ compare_sizes(const char *name, const char *tracker, guint n_pairs)
 {
     const double ns_per_cycle = tsc_ns_per_cycle();
     static const gboolean order[] = {TRUE, FALSE, FALSE, TRUE};
-    Stage stages[2] = {0};
+    Scene stages[2] = {0};
 
     set_stage(&stages[FALSE], UINT64_C(256) << 20, tracker);
     set_stage(&stages[TRUE], UINT64_C(4) << 30, tracker);

@@ -22,7 +22,7 @@ small_case(const char *tracker, Writer writer, guint pattern)
         .with_write_list = TRUE,
         .with_replica = TRUE,
     };
-    config.pages = lab_clamp_pages(writer, pattern, 700, config.memory_bytes, config.vcpus);
+    config.pages = stage_clamp_pages(writer, pattern, 700, config.memory_bytes, config.vcpus);
     return config;
 }
 
@@ -103,7 +103,7 @@ case_for_lie(Lie lie)
 
     config.memory_bytes += 3 * DL_PAGE_SIZE; /* the last bitmap word is no whole one */
     if (config.pattern != ABI_RANDOM)
-        config.pages = lab_clamp_pages(config.writer, config.pattern, G_MAXUINT64, config.memory_bytes, config.vcpus);
+        config.pages = stage_clamp_pages(config.writer, config.pattern, G_MAXUINT64, config.memory_bytes, config.vcpus);
     return config;
 }
 
@@ -257,7 +257,7 @@ test_cancelled_runs_end_soon(void)
 
     config.cancelled = &cancelled;
     g_assert_false(lab_run(&config, 0.5, figures, &error));
-    g_assert_error(error, LAB_ERROR, LAB_ERROR_CANCELLED);
+    g_assert_error(error, STAGE_ERROR, STAGE_ERROR_CANCELLED);
     g_assert_cmpuint(figures->write_list.judged_pages, ==, 0);
 }
 

@@ -80,9 +80,9 @@ run_sized(const Combination *combination, guint64 memory_bytes, guint64 seed)
         .with_replica = TRUE,
     };
 
-    lab_arena(memory_bytes, &arena);
+    stage_arena(memory_bytes, &arena);
     config.pages =
-        lab_clamp_pages(config.writer, config.pattern, MIN(abi_arena_pages(&arena) / 10, 3000), memory_bytes, config.vcpus);
+        stage_clamp_pages(config.writer, config.pattern, MIN(abi_arena_pages(&arena) / 10, 3000), memory_bytes, config.vcpus);
     if (!lab_run(&config, 0.5, figures, &error)) {
         g_test_message("%s on %s: %s", config.facts->name, dl_ram_kind_name(config.ram), error->message);
         g_test_fail();
