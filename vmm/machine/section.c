@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The list of saved sections. */
+#include <machine/error.h>
 #include <machine/private.h>
 #include <machine/section.h>
 #include <string.h>
@@ -40,6 +41,63 @@ machine_section(Machine *machine, guint index, gpointer *user)
 
     *user = section->user;
     return section->class;
+}
+
+gboolean
+machine_save_section(Machine *machine, guint index, GByteArray *out, GError **error)
+{
+    gpointer user;
+    const SectionClass *class = machine_section(machine, index, &user);
+    guint before = out->len;
+
+    if (class->save(user, out, error)) {
+        if (out->len - before <= class->max_bytes)
+            return TRUE;
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "it has %u bytes, and %zu at most were promised",
+                    out->len - before, class->max_bytes);
+    }
+    g_byte_array_set_size(out, before);
+    g_prefix_error(error, "saving %s: ", class->name);
+    return FALSE;
+}
+
+static const Section *
+find_section(Machine *machine, const char *name)
+{
+    for (guint i = 0; i < machine->sections->len; i++) {
+        const Section *section = &g_array_index(machine->sections, Section, i);
+        if (g_str_equal(section->class->name, name))
+            return section;
+    }
+    return NULL;
+}
+
+gboolean
+machine_load_section(Machine *machine, const char *name, guint32 version, const guint8 *bytes, gsize size, GError **error)
+{
+    const Section *section = find_section(machine, name);
+
+    if (!section) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID, "this machine has no state called '%.*s'", SECTION_NAME_MAX,
+                    name);
+        return FALSE;
+    }
+    const SectionClass *class = section->class;
+    if (version < 1 || version > class->version) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID,
+                    "%s has version %u, and this dirtylab knows 1 to %u: use the same dirtylab", class->name, version,
+                    class->version);
+        return FALSE;
+    }
+    if (size > class->max_bytes) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID, "%s has %zu bytes, more than the %zu that it can have",
+                    class->name, size, class->max_bytes);
+        return FALSE;
+    }
+    if (class->load(section->user, version, bytes, size, error))
+        return TRUE;
+    g_prefix_error(error, "loading %s: ", class->name);
+    return FALSE;
 }
 
 /* The first @n go on, the last first. */

@@ -41,6 +41,18 @@ void machine_add_section(Machine *machine, const SectionClass *class, gpointer u
 guint machine_n_sections(Machine *machine);
 const SectionClass *machine_section(Machine *machine, guint index, gpointer *user);
 
+/**
+ * machine_save_section: appends section @index to @out. Errors: the owner's, and FAILED when it wrote more than it had promised; @out
+ * is then as it was.
+ */
+gboolean machine_save_section(Machine *machine, guint index, GByteArray *out, GError **error);
+/**
+ * machine_load_section: finds the section @name, checks @version and @size against its class, and has it loaded. Any values may be
+ * given. Errors: INVALID, with the section's name.
+ */
+gboolean machine_load_section(Machine *machine, const char *name, guint32 version, const guint8 *bytes, gsize size,
+                              GError **error);
+
 /** machine_quiesce: every section's quiesce(); on an error those that had quiesced go on. Does not nest. */
 gboolean machine_quiesce(Machine *machine, GError **error);
 void machine_unquiesce(Machine *machine);
