@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <machine/error.h>
 #include <machine/ram.h>
+#include <machine/ram_digest.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -167,6 +168,35 @@ test_refuses_sizes(void)
     g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE);
 }
 
+static void
+test_digests_find_the_page(void)
+{
+    g_autoptr(GuestRam) one = new_ram(8 * MIB + 5 * PAGE), other = new_ram(8 * MIB + 5 * PAGE);
+    DlLayout *left = guest_ram_layout(one), *right = guest_ram_layout(other);
+    guint64 a[5], b[5], pages_a[RAM_DIGEST_PIECE_PAGES], pages_b[RAM_DIGEST_PIECE_PAGES];
+    const guint8 mark = 1;
+
+    g_assert_cmpuint(ram_digest_n_pieces(left), ==, 5);
+    ram_digest_pieces(left, 0, 5, a);
+    ram_digest_pieces(right, 0, 5, b);
+    g_assert_cmpmem(a, sizeof a, b, sizeof b);
+
+    g_assert_true(guest_ram_store(one, 8 * MIB + 5 * PAGE - 1, &mark, 1));
+    g_assert_true(guest_ram_store(one, 2 * MIB + 7 * PAGE, &mark, 1));
+    ram_digest_pieces(left, 0, 2, a);
+    ram_digest_pieces(left, 2, 3, a + 2);
+    g_assert_true(a[0] == b[0] && a[1] != b[1] && a[2] == b[2] && a[3] == b[3] && a[4] != b[4]);
+
+    g_assert_cmpuint(ram_digest_pages(left, 4, pages_a), ==, 5);
+    g_assert_cmpuint(ram_digest_pages(right, 4, pages_b), ==, 5);
+    for (guint i = 0; i < 5; i++)
+        g_assert_true((pages_a[i] == pages_b[i]) == (i < 4));
+    g_assert_cmpuint(ram_digest_pages(left, 1, pages_a), ==, RAM_DIGEST_PIECE_PAGES);
+    g_assert_cmpuint(ram_digest_pages(right, 1, pages_b), ==, RAM_DIGEST_PIECE_PAGES);
+    for (guint i = 0; i < RAM_DIGEST_PIECE_PAGES; i++)
+        g_assert_true((pages_a[i] == pages_b[i]) == (i != 7));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -176,5 +206,6 @@ main(int argc, char **argv)
     g_test_add_func("/ram/every-store-reaches-the-log", test_stores_reach_the_log);
     g_test_add_func("/ram/preadv-notes-what-arrived", test_preadv_notes_what_arrived);
     g_test_add_func("/ram/refuses-sizes-that-cannot-be", test_refuses_sizes);
+    g_test_add_func("/ram/digests-find-the-page-that-differs", test_digests_find_the_page);
     return g_test_run();
 }
