@@ -35,14 +35,13 @@ G_STATIC_ASSERT(sizeof(struct boot_params) == 4096);
 static gboolean
 store_seed(GuestRam *ram)
 {
-    struct {
-        struct setup_data head;
-        guint8 seed[SEED_BYTES];
-    } data = {.head = {.type = SETUP_RNG_SEED, .len = SEED_BYTES}};
+    struct setup_data head = {.type = SETUP_RNG_SEED, .len = SEED_BYTES};
+    guint8 seed[SEED_BYTES];
 
-    if (getrandom(data.seed, sizeof data.seed, GRND_NONBLOCK) != (gssize)sizeof data.seed)
-        data.head = (struct setup_data){.type = SETUP_NONE};
-    return guest_ram_store(ram, LINUX64_SETUP_DATA_GPA, &data, sizeof data);
+    if (getrandom(seed, sizeof seed, GRND_NONBLOCK) != (gssize)sizeof seed)
+        head = (struct setup_data){.type = SETUP_NONE};
+    return guest_ram_store(ram, LINUX64_SETUP_DATA_GPA, &head, sizeof head) &&
+           (!head.len || guest_ram_store(ram, LINUX64_SETUP_DATA_GPA + sizeof head, seed, sizeof seed));
 }
 
 static gboolean
