@@ -197,7 +197,9 @@ write_log(const Options *options, Machine *machine, GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
 
-    g_string_append_printf(text, "%s\n", machine_crash_reason(machine));
+    const char *reason = machine_crash_reason(machine);
+
+    g_string_append_printf(text, "%s\n", reason ? reason : "no crash");
     for (guint i = 0; i < machine_n_vcpus(machine); i++)
         registers_print(machine, i, text);
     return g_file_set_contents(options->log, text->str, (gssize)text->len, error);
@@ -225,9 +227,10 @@ outcome(const Options *options, const Guest *guest)
     Machine *machine = board_machine(guest->board);
     g_autoptr(GError) error = NULL;
 
+    if (options->log && !write_log(options, machine, &error))
+        return cmd_fail(error);
     if (machine_state(machine) == MACHINE_CRASHED) {
-        if (!options->log || write_log(options, machine, &error))
-            set_crash_error(options, machine_crash_reason(machine), &error);
+        set_crash_error(options, machine_crash_reason(machine), &error);
         return cmd_fail(error);
     }
     return guest->signal ? 128 + guest->signal : EXIT_DONE;
@@ -250,7 +253,7 @@ run(int argc, char **argv)
         {"dirty-ring-size", 0, 0, G_OPTION_ARG_STRING, &options.ring,
          "Entries of each vCPU's dirty ring, instead of KVM's dirty bitmaps", "N"},
         {"paused", 0, 0, G_OPTION_ARG_NONE, &options.paused, "Do not let the guest run yet", NULL},
-        {"log", 0, 0, G_OPTION_ARG_FILENAME, &options.log, "Write the registers there when the guest crashes", "FILE"},
+        {"log", 0, 0, G_OPTION_ARG_FILENAME, &options.log, "Write the vCPUs' registers there at the end", "FILE"},
         {0}};
 
     if (!cmd_parse(&cmd_boot, entries, argc, argv, &error))

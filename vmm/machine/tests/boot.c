@@ -254,14 +254,13 @@ static void
 test_refuses_other_kernels(void)
 {
     static const guint8 gzip[64] = {0x1f, 0x8b};
-    guint8 arm64[64] = {'M', 'Z'};
+    static const guint8 arm64[64] = {[0] = 'M', [1] = 'Z', [56] = 'A', [57] = 'R', [58] = 'M', [59] = 'd'};
     struct {
         const guint8 *bytes;
         const char *words;
     } files[] = {{gzip, "compressed"}, {arm64, "arm64"}, {code, "neither"}};
     g_autoptr(Fixture) fixture = bzimage_fixture(16 * MIB);
 
-    memcpy(arm64 + 56, "ARM\x64", 4);
     header_of(fixture)->xloadflags = 0;
     refuse(fixture, MACHINE_ERROR_INVALID, "32-bit");
     header_of(fixture)->version = 0x20b;
