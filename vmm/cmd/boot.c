@@ -196,7 +196,6 @@ static gboolean
 write_log(const Options *options, Machine *machine, GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-
     const char *reason = machine_crash_reason(machine);
 
     g_string_append_printf(text, "%s\n", reason ? reason : "no crash");

@@ -162,7 +162,7 @@ test_bzimage(void)
 static void
 test_memory_above_the_hole(void)
 {
-    g_autoptr(Fixture) fixture = bzimage_fixture(5 * 1024 * MIB);
+    g_autoptr(Fixture) fixture = bzimage_fixture(UINT64_C(5) * 1024 * MIB);
 
     load(fixture);
     check_boot_params(fixture, 0x80000000 - 0x4000);
@@ -316,7 +316,7 @@ test_reads_files(void)
         g_test_message("%s", error->message);
     }
     g_autoptr(GError) error = NULL;
-    g_assert_false(boot_read_file("initrd", "/dev/zero", 3 << 20, &bytes, &size, &error));
+    g_assert_false(boot_read_file("initrd", "/dev/zero", (gsize)3 << 20, &bytes, &size, &error));
     g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE);
     g_assert_no_errno(g_unlink(path));
     g_assert_no_errno(g_rmdir(folder));
