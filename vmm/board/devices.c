@@ -3,12 +3,14 @@
 #include "devices.h"
 
 #include <devices/serial.h>
+#include <devices/terminal.h>
 #include <devices/virtio_blk.h>
 #include <devices/virtio_console.h>
 #include <devices/virtio_rng.h>
 #include <devices/virtio_worker.h>
 #include <errno.h>
 #include <machine/error.h>
+#include <machine/interrupts.h>
 #include <machine/platform.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ G_STATIC_ASSERT(BOARD_MAX_DISKS + 2 <= PLATFORM_VIRTIO_SLOTS);
 struct BoardDevices {
     Machine *machine;
     Serial *serial;
+    Terminal *terminal;
     VirtioMmio *mmio;
     VirtioWorker *workers[PLATFORM_VIRTIO_SLOTS];
     BoardConsole console;
@@ -46,17 +49,13 @@ console_output(gpointer user, const char *bytes, gsize n_bytes)
 {
     const BoardDevices *devices = user;
 
+    if (devices->terminal)
+        return terminal_output(devices->terminal, bytes, n_bytes);
     if (devices->console)
         devices->console(devices->console_user, bytes, n_bytes);
     else if (devices->console_fd > 0)
         write_all(devices->console_fd, bytes, n_bytes);
     return n_bytes;
-}
-
-static void
-serial_console(gpointer user, const char *bytes, gsize n_bytes)
-{
-    console_output(user, bytes, n_bytes);
 }
 
 /* @device may be NULL: it could not be made. */
@@ -90,17 +89,79 @@ add_disks(BoardDevices *devices, const BoardConfig *config, GError **error)
     return TRUE;
 }
 
+static void
+serial_interrupt(gpointer user, gboolean level)
+{
+    machine_set_interrupt(((BoardDevices *)user)->machine, PLATFORM_COM1_GSI, level);
+}
+
+static gboolean
+add_serial(BoardDevices *devices, GError **error)
+{
+    devices->serial = serial_new(machine_bus(devices->machine), PLATFORM_COM1_PORT, console_output, devices, error);
+    if (!devices->serial)
+        return FALSE;
+    serial_set_interrupt(devices->serial, serial_interrupt, devices);
+    machine_add_section(devices->machine, &serial_section, devices->serial);
+    return TRUE;
+}
+
+/* --- the terminal's side --- */
+
+static gsize
+terminal_input(gpointer user, const guint8 *bytes, gsize n_bytes)
+{
+    BoardDevices *devices = user;
+    VirtioDevice *console = virtio_mmio_device(devices->mmio, SLOT_CONSOLE);
+
+    return console ? virtio_console_receive(console, bytes, n_bytes) : serial_receive(devices->serial, bytes, n_bytes);
+}
+
+static void
+terminal_output_ready(gpointer user)
+{
+    BoardDevices *devices = user;
+    VirtioDevice *console = virtio_mmio_device(devices->mmio, SLOT_CONSOLE);
+
+    serial_output_ready(devices->serial);
+    if (console)
+        virtio_console_output_ready(console);
+}
+
+static void
+terminal_quit(gpointer user)
+{
+    machine_shut_down(((BoardDevices *)user)->machine, MACHINE_POWERED_OFF);
+}
+
+/* Last of all: its thread knows the devices. */
+static gboolean
+add_terminal(BoardDevices *devices, GError **error)
+{
+    static const TerminalClient client = {.input = terminal_input, .output_ready = terminal_output_ready, .quit = terminal_quit};
+    VirtioDevice *console = virtio_mmio_device(devices->mmio, SLOT_CONSOLE);
+
+    devices->terminal = terminal_new(STDIN_FILENO, STDOUT_FILENO, &client, devices, error);
+    if (!devices->terminal)
+        return FALSE;
+    serial_set_room(devices->serial, terminal_wake, devices->terminal);
+    if (console)
+        virtio_console_set_room(console, terminal_wake, devices->terminal);
+    return TRUE;
+}
+
 static gboolean
 build(BoardDevices *devices, const BoardConfig *config, GError **error)
 {
-    Bus *bus = machine_bus(devices->machine);
     GuestRam *ram = machine_ram(devices->machine);
 
-    devices->serial = serial_new(bus, PLATFORM_COM1_PORT, serial_console, devices, error);
-    devices->mmio = devices->serial ? virtio_mmio_new(bus, error) : NULL;
+    if (!add_serial(devices, error))
+        return FALSE;
+    devices->mmio = virtio_mmio_new(machine_bus(devices->machine), error);
     return devices->mmio && add_disks(devices, config, error) &&
            (!config->virtio_console || plug(devices, SLOT_CONSOLE, virtio_console_new(ram, console_output, devices), error)) &&
-           (!config->rng || plug(devices, SLOT_RNG, virtio_rng_new(ram), error));
+           (!config->rng || plug(devices, SLOT_RNG, virtio_rng_new(ram), error)) &&
+           (!config->terminal || add_terminal(devices, error));
 }
 
 BoardDevices *
@@ -124,8 +185,11 @@ board_devices_free(BoardDevices *devices)
 {
     if (!devices)
         return;
+    if (devices->terminal)
+        terminal_stop(devices->terminal);
     for (guint i = 0; i < PLATFORM_VIRTIO_SLOTS; i++)
         virtio_worker_free(devices->workers[i]);
+    terminal_free(devices->terminal);
     virtio_mmio_free(devices->mmio);
     serial_free(devices->serial);
     g_free(devices);

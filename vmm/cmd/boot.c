@@ -131,7 +131,8 @@ describe(const Options *options, Guest *guest, GError **error)
     /* the embedded guest has no other way to learn how many it has */
     guest->command_line = options->kernel ? g_strdup(append) : g_strdup_printf("vcpus=%u %s", guest->config.vcpus, append);
     guest->config.command_line = guest->command_line;
-    guest->config.console_fd = STDOUT_FILENO;
+    guest->config.terminal = TRUE;
+    guest->config.rng = guest->config.stock;
     return TRUE;
 }
 

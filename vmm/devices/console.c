@@ -33,3 +33,23 @@ console_buffer_freed(ConsoleBuffer *buffer)
     buffer->refused = buffer->refused && !freed;
     return freed;
 }
+
+void
+console_buffer_save(const ConsoleBuffer *buffer, GByteArray *out)
+{
+    wire_put_u16(out, (guint16)buffer->count);
+    for (guint i = 0; i < CONSOLE_BUFFER_BYTES; i++)
+        wire_put_u8(out, i < buffer->count ? buffer->bytes[(buffer->first + i) % CONSOLE_BUFFER_BYTES] : 0);
+}
+
+gboolean
+console_buffer_load(ConsoleBuffer *buffer, WireReader *reader)
+{
+    buffer->first = 0;
+    buffer->count = wire_get_u16(reader);
+    wire_get_bytes(reader, buffer->bytes, sizeof buffer->bytes);
+    if (buffer->count <= CONSOLE_BUFFER_BYTES)
+        return TRUE;
+    buffer->count = 0;
+    return FALSE;
+}

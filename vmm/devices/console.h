@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include <machine/wire.h>
 
 /**
  * ConsoleOutput: what the guest sends, with the device's lock held; calls do not overlap. Returns how many bytes were taken: fewer than
@@ -32,3 +32,8 @@ gsize console_buffer_put(ConsoleBuffer *buffer, const guint8 *bytes, gsize n_byt
 gsize console_buffer_get(ConsoleBuffer *buffer, guint8 *bytes, gsize n_bytes);
 /** console_buffer_freed: whether to tell who was refused; asked after a get. */
 gboolean console_buffer_freed(ConsoleBuffer *buffer);
+
+#define CONSOLE_BUFFER_SAVED_BYTES (2 + CONSOLE_BUFFER_BYTES)
+void console_buffer_save(const ConsoleBuffer *buffer, GByteArray *out);
+/** console_buffer_load: FALSE: it holds more than it can. `refused` stays as it is: it is about this process's input. */
+gboolean console_buffer_load(ConsoleBuffer *buffer, WireReader *reader);

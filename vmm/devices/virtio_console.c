@@ -11,7 +11,7 @@ enum {
 
 #define BATCH_REQUESTS 64
 #define CHUNK 4096u
-#define BATCH_BYTES (64 * CHUNK)
+#define BATCH_BYTES ((gsize)64 * CHUNK)
 
 typedef struct {
     VirtioDevice base;
@@ -55,7 +55,8 @@ send_chain(VirtioConsole *console, const Virtqueue *queue, gsize *budget)
     while (console->sent < console->chain.out_bytes && *budget) {
         gsize n = MIN(MIN(sizeof bytes, console->chain.out_bytes - console->sent), *budget);
         virtqueue_chain_gather(queue, &console->chain, console->sent, bytes, n);
-        gsize taken = MIN(console->output(console->output_user, bytes, n), n);
+        gsize taken = console->output(console->output_user, bytes, n);
+        g_assert(taken <= n);
         console->sent += (guint32)taken;
         *budget -= taken;
         if (taken < n)
@@ -108,24 +109,16 @@ console_save(VirtioDevice *device, GByteArray *out)
     const VirtioConsole *console = (VirtioConsole *)device;
 
     wire_put_u32(out, console->sent);
-    wire_put_u16(out, (guint16)console->input.count);
-    for (guint i = 0; i < CONSOLE_BUFFER_BYTES; i++)
-        wire_put_u8(out, i < console->input.count ? console->input.bytes[(console->input.first + i) % CONSOLE_BUFFER_BYTES] : 0);
+    console_buffer_save(&console->input, out);
 }
 
 static gboolean
 console_load(VirtioDevice *device, WireReader *reader)
 {
     VirtioConsole *console = (VirtioConsole *)device;
-    ConsoleBuffer input = {.refused = console->input.refused};
 
     console->sent = wire_get_u32(reader);
-    input.count = wire_get_u16(reader);
-    wire_get_bytes(reader, input.bytes, sizeof input.bytes);
-    if (console->sent > VIRTQUEUE_MAX_BYTES || input.count > CONSOLE_BUFFER_BYTES)
-        return FALSE;
-    console->input = input;
-    return TRUE;
+    return console_buffer_load(&console->input, reader) && console->sent <= VIRTQUEUE_MAX_BYTES;
 }
 
 static void
@@ -142,7 +135,7 @@ static const VirtioDeviceClass console_class = {
     .reset = console_reset,
     .save = console_save,
     .load = console_load,
-    .state_bytes = sizeof(guint32) + sizeof(guint16) + CONSOLE_BUFFER_BYTES,
+    .state_bytes = sizeof(guint32) + CONSOLE_BUFFER_SAVED_BYTES,
     .free = console_free,
 };
 

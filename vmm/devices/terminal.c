@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread polls input, output and an eventfd. Nothing is written to the output but what poll(2) says can be: a pipe then takes at least
+ * PIPE_BUF bytes without blocking, and so much is written at once.
+ *
+ * System calls: tcgetattr, tcsetattr, eventfd2, poll, read, write, rt_sigaction, rt_sigprocmask.
+ */
+#include <devices/terminal.h>
+#include <errno.h>
+#include <limits.h>
+#include <machine/error.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define OUTPUT_BYTES 65536u
+#define INPUT_BYTES 256u
+#define LAST_WORDS_MS 1000
+#define ESCAPE 0x01 /* Ctrl-A */
+
+struct Terminal {
+    int input_fd; /* -1: at its end */
+    int output_fd;
+    int event;
+    TerminalClient client;
+    gpointer user;
+    GThread *thread;
+    gboolean raw;
+
+    /* the thread's own */
+    guint8 input[INPUT_BYTES];
+    gsize n_input;
+    gboolean input_blocked;
+    gboolean escaped;
+
+    GMutex lock;
+    char output[OUTPUT_BYTES];
+    gsize first;
+    gsize count;
+    gboolean refused;
+    gboolean stopping;
+};
+
+/* --- the terminal's mode; a signal's handler has to find it, so it is the process's --- */
+
+static struct {
+    gint raw; /* atomic */
+    int fd;
+    struct termios before;
+} saved;
+
+static void
+give_back(void)
+{
+    if (g_atomic_int_compare_and_exchange(&saved.raw, TRUE, FALSE))
+        tcsetattr(saved.fd, TCSANOW, &saved.before);
+}
+
+/* The handler is gone by now (SA_RESETHAND): the signal does what it would have done. */
+static void
+die(int number)
+{
+    give_back();
+    raise(number);
+}
+
+/* Those that end the process and that nobody else handles. */
+static void
+catch_signals(void)
+{
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGPIPE};
+
+    for (guint i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        struct sigaction action = {.sa_handler = die, .sa_flags = SA_RESETHAND}, before;
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(numbers[i], &action, NULL);
+    }
+}
+
+static gboolean
+make_raw(int fd)
+{
+    static gsize once;
+    struct termios mode;
+
+    if (fd < 0 || !isatty(fd) || g_atomic_int_get(&saved.raw) || tcgetattr(fd, &saved.before) < 0)
+        return FALSE;
+    saved.fd = fd;
+    mode = saved.before;
+    cfmakeraw(&mode);
+    mode.c_oflag |= OPOST; /* our own messages have line ends too */
+    g_atomic_int_set(&saved.raw, TRUE);
+    if (tcsetattr(fd, TCSANOW, &mode) < 0) {
+        g_atomic_int_set(&saved.raw, FALSE);
+        return FALSE;
+    }
+    if (g_once_init_enter(&once)) {
+        atexit(give_back);
+        g_once_init_leave(&once, 1);
+    }
+    catch_signals();
+    return TRUE;
+}
+
+/* --- input --- */
+
+/* Takes escapes out of what was typed; what is left stands at the buffer's start. */
+static void
+interpret(Terminal *terminal)
+{
+    gsize kept = 0;
+
+    for (gsize i = 0; i < terminal->n_input; i++) {
+        guint8 byte = terminal->input[i];
+        if (!terminal->escaped && byte == ESCAPE) {
+            terminal->escaped = TRUE;
+            continue;
+        }
+        if (terminal->escaped && byte == 'x')
+            terminal->client.quit(terminal->user);
+        else if (terminal->escaped && (byte == 'a' || byte == ESCAPE))
+            terminal->input[kept++] = ESCAPE;
+        else if (!terminal->escaped)
+            terminal->input[kept++] = byte;
+        terminal->escaped = FALSE;
+    }
+    terminal->n_input = kept;
+}
+
+static void
+read_input(Terminal *terminal)
+{
+    gssize n = read(terminal->input_fd, terminal->input, sizeof terminal->input);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        terminal->input_fd = -1;
+        return;
+    }
+    terminal->n_input = (gsize)n;
+    if (terminal->raw)
+        interpret(terminal);
+}
+
+static void
+offer_input(Terminal *terminal)
+{
+    if (!terminal->n_input || terminal->input_blocked)
+        return;
+    gsize taken = terminal->client.input(terminal->user, terminal->input, terminal->n_input);
+    g_assert(taken <= terminal->n_input);
+    terminal->n_input -= taken;
+    memmove(terminal->input, terminal->input + taken, terminal->n_input);
+    terminal->input_blocked = terminal->n_input > 0;
+}
+
+/* --- output --- */
+
+static void
+ring(Terminal *terminal)
+{
+    guint64 one = 1;
+
+    if (write(terminal->event, &one, sizeof one) < 0)
+        g_warning("the terminal's thread cannot be woken: %s", g_strerror(errno));
+}
+
+gsize
+terminal_output(gpointer user, const char *bytes, gsize n_bytes)
+{
+    Terminal *terminal = user;
+
+    g_mutex_lock(&terminal->lock);
+    gboolean idle = !terminal->count;
+    gsize taken = MIN(n_bytes, OUTPUT_BYTES - terminal->count);
+    for (gsize i = 0; i < taken; i++)
+        terminal->output[(terminal->first + terminal->count++) % OUTPUT_BYTES] = bytes[i];
+    terminal->refused = terminal->refused || taken < n_bytes;
+    g_mutex_unlock(&terminal->lock);
+    if (idle && taken)
+        ring(terminal);
+    return taken;
+}
+
+static gsize
+peek_output(Terminal *terminal, const char **bytes)
+{
+    g_mutex_lock(&terminal->lock);
+    *bytes = terminal->output + terminal->first;
+    gsize n = MIN(MIN(terminal->count, OUTPUT_BYTES - terminal->first), PIPE_BUF);
+    g_mutex_unlock(&terminal->lock);
+    return n;
+}
+
+static void
+write_output(Terminal *terminal)
+{
+    const char *bytes;
+    gsize n = peek_output(terminal, &bytes);
+    gssize written = n ? write(terminal->output_fd, bytes, n) : 0;
+
+    if (written < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (written < 0)
+        written = (gssize)n; /* nobody is there to read it */
+    g_mutex_lock(&terminal->lock);
+    terminal->first = (terminal->first + (gsize)written) % OUTPUT_BYTES;
+    terminal->count -= (gsize)written;
+    gboolean ready = terminal->refused && terminal->count < OUTPUT_BYTES / 2;
+    terminal->refused = terminal->refused && !ready;
+    g_mutex_unlock(&terminal->lock);
+    if (ready && terminal->client.output_ready)
+        terminal->client.output_ready(terminal->user);
+}
+
+/* --- the thread --- */
+
+static void
+clear_event(Terminal *terminal)
+{
+    guint64 count;
+
+    if (read(terminal->event, &count, sizeof count) == sizeof count)
+        terminal->input_blocked = FALSE;
+}
+
+/* FALSE: stop. */
+static gboolean
+attend(Terminal *terminal)
+{
+    g_mutex_lock(&terminal->lock);
+    gboolean stopping = terminal->stopping, unwritten = terminal->count > 0;
+    g_mutex_unlock(&terminal->lock);
+    struct pollfd polled[] = {{.fd = terminal->event, .events = POLLIN},
+                              {.fd = terminal->n_input ? -1 : terminal->input_fd, .events = POLLIN},
+                              {.fd = unwritten ? terminal->output_fd : -1, .events = POLLOUT}};
+
+    if (stopping)
+        return FALSE;
+    if (poll(polled, G_N_ELEMENTS(polled), -1) < 0)
+        return errno == EINTR;
+    if (polled[2].revents)
+        write_output(terminal);
+    if (polled[1].revents)
+        read_input(terminal);
+    return TRUE;
+}
+
+static gpointer
+serve(gpointer user)
+{
+    Terminal *terminal = user;
+
+    while (attend(terminal)) {
+        clear_event(terminal);
+        offer_input(terminal);
+    }
+    return NULL;
+}
+
+/* --- making one --- */
+
+/* Signals are for the threads that expect them. */
+static gboolean
+start_thread(Terminal *terminal, GError **error)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    terminal->thread = g_thread_try_new("terminal", serve, terminal, error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return terminal->thread != NULL;
+}
+
+Terminal *
+terminal_new(int input_fd, int output_fd, const TerminalClient *client, gpointer user, GError **error)
+{
+    int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (event < 0) {
+        machine_set_errno_error(error, "eventfd");
+        return NULL;
+    }
+    Terminal *terminal = g_new0(Terminal, 1);
+    terminal->input_fd = input_fd;
+    terminal->output_fd = output_fd;
+    terminal->event = event;
+    terminal->client = *client;
+    terminal->user = user;
+    g_mutex_init(&terminal->lock);
+    terminal->raw = make_raw(input_fd);
+    if (!start_thread(terminal, error))
+        g_clear_pointer(&terminal, terminal_free);
+    return terminal;
+}
+
+void
+terminal_stop(Terminal *terminal)
+{
+    g_mutex_lock(&terminal->lock);
+    terminal->stopping = TRUE;
+    g_mutex_unlock(&terminal->lock);
+    ring(terminal);
+    g_clear_pointer(&terminal->thread, g_thread_join);
+    terminal->client.output_ready = NULL;
+}
+
+void
+terminal_free(Terminal *terminal)
+{
+    struct pollfd polled = {.events = POLLOUT};
+
+    if (!terminal)
+        return;
+    terminal_stop(terminal);
+    polled.fd = terminal->output_fd;
+    while (terminal->count && poll(&polled, 1, LAST_WORDS_MS) > 0)
+        write_output(terminal);
+    if (terminal->raw)
+        give_back();
+    close(terminal->event);
+    g_mutex_clear(&terminal->lock);
+    g_free(terminal);
+}
+
+void
+terminal_wake(gpointer user)
+{
+    ring(user);
+}
+
+gboolean
+terminal_is_raw(const Terminal *terminal)
+{
+    return terminal->raw;
+}
