@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver: rounds of shuffled cases, and the sums of their runs as results. */
+/* The driver: the plan's cases in rounds, and the sums of their runs as results. */
 #include "bench/bench.h"
 
+#include "bench/rounds.h"
 #include "bench/stall.h"
 
 typedef struct {
@@ -12,47 +13,38 @@ typedef struct {
     gpointer user;
     GPtrArray *figures; /* LabFigures, a case each */
     guint *runs_done;   /* a case each, warm-ups excluded */
-    double *seconds;    /* a case each: its last run */
     double ns_per_cycle;
-    guint done, total;
 } Bench;
 
-static void
-shuffle(guint *order, guint n, GRand *rand)
+static PlanCase *
+case_at(const Bench *bench, guint index)
 {
-    for (guint i = n; i > 1; i--) {
-        guint other = (guint)g_rand_int_range(rand, 0, (gint32)i), kept = order[i - 1];
-        order[i - 1] = order[other];
-        order[other] = kept;
-    }
+    return g_ptr_array_index(bench->plan->cases, index);
 }
 
-/* What is left, from what each case took the last time; before that, from the plan's guess. */
-static double
-seconds_left(const Bench *bench, guint rounds_left, const guint *order, guint position)
+static gboolean
+is_runnable(guint index, gpointer user)
 {
-    guint n_cases = bench->plan->cases->len;
-    double a_round = 0, of_this_round = 0;
-
-    if (!bench->done)
-        return plan_estimate_seconds(bench->plan, bench->options);
-    for (guint i = 0; i < n_cases; i++) {
-        a_round += bench->seconds[order[i]];
-        of_this_round += i >= position ? bench->seconds[order[i]] : 0;
-    }
-    if (bench->done < bench->plan->n_runnable) /* the first round: nothing is known of the others */
-        return a_round / bench->done * (bench->total - bench->done);
-    return of_this_round + rounds_left * a_round;
+    return case_at(user, index)->runnable;
 }
 
 static void
-run_case(Bench *bench, guint index, guint round)
+show_progress(guint done, guint total, guint index, double seconds_left, gpointer user)
 {
-    PlanCase *plan_case = g_ptr_array_index(bench->plan->cases, index);
+    const Bench *bench = user;
+
+    if (bench->progress)
+        bench->progress(done, total, case_at(bench, index), seconds_left, bench->user);
+}
+
+static void
+run_case(guint index, guint round, gpointer user)
+{
+    Bench *bench = user;
+    PlanCase *plan_case = case_at(bench, index);
     g_autoptr(LabFigures) warm_up = round < bench->options->warmup ? lab_figures_new() : NULL;
     g_autoptr(GError) error = NULL;
     LabConfig lab = plan_case->lab;
-    gint64 start = g_get_monotonic_time();
 
     lab.seed += round; /* other pages, other stops */
     lab.cancelled = bench->cancelled;
@@ -63,8 +55,6 @@ run_case(Bench *bench, guint index, guint round)
         plan_case->result->status = BENCH_FAILED;
         plan_case->result->reason = g_strdup(error->message);
     }
-    bench->seconds[index] = (double)(g_get_monotonic_time() - start) / G_USEC_PER_SEC;
-    bench->done++;
 }
 
 static void
@@ -86,7 +76,7 @@ copy_samples(const Samples *samples)
 static void
 finish_case(const Bench *bench, guint index)
 {
-    PlanCase *plan_case = g_ptr_array_index(bench->plan->cases, index);
+    PlanCase *plan_case = case_at(bench, index);
     LabFigures *figures = g_ptr_array_index(bench->figures, index);
     BenchResult *result = plan_case->result;
 
@@ -110,32 +100,6 @@ finish_case(const Bench *bench, guint index)
         result->stall.samples = copy_samples(figures->stall_medians);
 }
 
-static gboolean
-run_rounds(Bench *bench, GRand *rand)
-{
-    guint n_cases = bench->plan->cases->len, rounds = bench->options->warmup + bench->options->runs;
-    g_autofree guint *order = g_new(guint, n_cases);
-
-    for (guint i = 0; i < n_cases; i++)
-        order[i] = i;
-    for (guint round = 0; round < rounds; round++) {
-        shuffle(order, n_cases, rand);
-        for (guint i = 0; i < n_cases; i++) {
-            const PlanCase *plan_case = g_ptr_array_index(bench->plan->cases, order[i]);
-
-            if (!plan_case->runnable)
-                continue;
-            if (bench->cancelled && *bench->cancelled)
-                return FALSE;
-            if (bench->progress)
-                bench->progress(bench->done, bench->total, plan_case, seconds_left(bench, rounds - round - 1, order, i),
-                                bench->user);
-            run_case(bench, order[i], round);
-        }
-    }
-    return !bench->cancelled || !*bench->cancelled;
-}
-
 static void
 free_figures(gpointer figures)
 {
@@ -147,15 +111,22 @@ bench_run(Plan *plan, const BenchOptions *options, const volatile gint *cancelle
 {
     g_autoptr(GPtrArray) figures = g_ptr_array_new_with_free_func(free_figures);
     g_autofree guint *runs_done = g_new0(guint, plan->cases->len);
-    g_autofree double *seconds = g_new0(double, plan->cases->len);
-    g_autoptr(GRand) rand = g_rand_new_with_seed((guint32)options->seed);
-    Bench bench = {plan, options, cancelled, progress, user, figures, runs_done, seconds, tsc_ns_per_cycle(), 0, 0};
-    gboolean complete;
+    Bench bench = {plan, options, cancelled, progress, user, figures, runs_done, tsc_ns_per_cycle()};
+    const Rounds rounds = {
+        .n_cases = plan->cases->len,
+        .n_rounds = options->warmup + options->runs,
+        .seed = options->seed,
+        .estimate_seconds = plan_estimate_seconds(plan, options),
+        .cancelled = cancelled,
+        .runnable = is_runnable,
+        .run = run_case,
+        .progress = show_progress,
+        .user = &bench,
+    };
 
     for (guint i = 0; i < plan->cases->len; i++)
         g_ptr_array_add(figures, lab_figures_new());
-    bench.total = plan->n_runnable * (options->warmup + options->runs);
-    complete = run_rounds(&bench, rand);
+    gboolean complete = rounds_run(&rounds);
     for (guint i = 0; i < plan->cases->len; i++)
         finish_case(&bench, i);
     return complete;

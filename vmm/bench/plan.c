@@ -2,11 +2,7 @@
 /* The plan: the product of the lists, less what makes no sense, with a verdict of the host on each tracker and RAM kind. */
 #include "bench/plan.h"
 
-#include <unistd.h>
-
-#include "machine/error.h"
-#include "machine/kvm.h"
-#include "machine/ram.h"
+#include "bench/host_check.h"
 
 /* Ring 0 may be emulated, at some µs a store: unless asked otherwise, a pass stays small. */
 #define RING0_PAGES 512
@@ -47,48 +43,6 @@ bench_options_quick(BenchOptions *options)
     options->passes = 3;
     options->runs = 2;
     options->warmup = 0;
-}
-
-/* --- what this host can do --- */
-
-typedef struct {
-    GHashTable *probes; /* "tracker ram" → DlProbe */
-    const BenchOptions *options;
-} Host;
-
-static void
-free_probe(gpointer probe)
-{
-    dl_probe_clear(probe);
-    g_free(probe);
-}
-
-/* Too little memory, for the guest or for the replica beside it, is found here, not in the middle of a run. */
-static void
-check_memory(DlRamKind ram, const BenchOptions *options, DlProbe *probe)
-{
-    g_autoptr(GError) error = NULL;
-
-    if (guest_ram_check_host(ram, options->memory_bytes, TRUE, options->with_replica ? options->memory_bytes : 0, &error))
-        return;
-    dl_probe_clear(probe);
-    *probe = (DlProbe){.supported = FALSE, .reason = g_strdup(error->message)};
-}
-
-static const DlProbe *
-probe_host(Host *host, const DlTrackerFacts *tracker, DlRamKind ram)
-{
-    g_autofree char *key = g_strdup_printf("%s %s", tracker->name, dl_ram_kind_name(ram));
-    DlProbe *probe = g_hash_table_lookup(host->probes, key);
-
-    if (probe)
-        return probe;
-    probe = g_new0(DlProbe, 1);
-    dl_probe(tracker, ram, probe);
-    if (probe->supported)
-        check_memory(ram, host->options, probe);
-    g_hash_table_insert(host->probes, g_steal_pointer(&key), probe);
-    return probe;
 }
 
 /* --- cases --- */
@@ -143,8 +97,17 @@ describe(const LabConfig *lab, const BenchOptions *options, BenchResult *result)
     result->warmup = options->warmup;
 }
 
-static guint64
-pages_of(const BenchOptions *options, Writer writer, guint pattern)
+void
+plan_list_complete(const PlanList *list, guint n_values, GArray *out)
+{
+    for (guint i = 0; list->all && i < n_values; i++)
+        g_array_append_val(out, i);
+    if (!list->all)
+        g_array_append_vals(out, list->values->data, list->values->len);
+}
+
+guint64
+plan_pages(const BenchOptions *options, Writer writer, guint pattern)
 {
     struct abi_arena arena;
     guint64 pages = options->pages;
@@ -170,17 +133,14 @@ nonsense(Writer writer, guint pattern, guint nth_pattern)
 }
 
 static gboolean
-add_case(Plan *plan, Host *host, const LabConfig *lab, GError **error)
+add_case(Plan *plan, HostCheck *host, const BenchOptions *options, const LabConfig *lab, GError **error)
 {
-    const BenchOptions *options = host->options;
-    const DlProbe *probe = probe_host(host, lab->facts, lab->ram);
+    const DlProbe *probe = host_check_tracker(host, lab->facts, lab->ram);
     gboolean by_name = !options->trackers.all && !options->rams.all;
     PlanCase *plan_case;
 
     if (!probe->supported && by_name) {
-        g_set_error(error, DL_ERROR, DL_ERROR_UNSUPPORTED, "%s on %s is not to be had here: %s%s%s", lab->facts->name,
-                    dl_ram_kind_name(lab->ram), probe->reason, probe->remedy ? "; try: " : "",
-                    probe->remedy ? probe->remedy : "");
+        host_check_refuse(lab->facts, lab->ram, probe, error);
         return FALSE;
     }
     plan_case = g_new0(PlanCase, 1);
@@ -190,8 +150,7 @@ add_case(Plan *plan, Host *host, const LabConfig *lab, GError **error)
     describe(lab, options, plan_case->result);
     if (!probe->supported) {
         plan_case->result->status = BENCH_UNSUPPORTED;
-        plan_case->result->reason =
-            g_strdup_printf("%s%s%s", probe->reason, probe->remedy ? "; try: " : "", probe->remedy ? probe->remedy : "");
+        plan_case->result->reason = host_check_reason(probe);
     }
     plan->n_runnable += plan_case->runnable;
     g_ptr_array_add(plan->cases, plan_case);
@@ -200,37 +159,34 @@ add_case(Plan *plan, Host *host, const LabConfig *lab, GError **error)
 
 /* A tracker without a handler thread has one case, uffd-wp one for each place asked for. */
 static gboolean
-add_handlers(Plan *plan, Host *host, LabConfig *lab, GError **error)
+add_handlers(Plan *plan, HostCheck *host, const BenchOptions *options, LabConfig *lab, GError **error)
 {
-    const BenchOptions *options = host->options;
     gboolean any = options->handler_same || options->handler_other || options->handler_cpu >= 0;
 
     lab->handler = HANDLER_SAME;
     if (!any || !g_str_equal(lab->facts->name, "uffd-wp"))
-        return add_case(plan, host, lab, error);
-    if (options->handler_same && !add_case(plan, host, lab, error))
+        return add_case(plan, host, options, lab, error);
+    if (options->handler_same && !add_case(plan, host, options, lab, error))
         return FALSE;
     lab->handler = HANDLER_OTHER;
-    if (options->handler_other && !add_case(plan, host, lab, error))
+    if (options->handler_other && !add_case(plan, host, options, lab, error))
         return FALSE;
     lab->handler = HANDLER_CPU;
     lab->handler_cpu = (guint)MAX(options->handler_cpu, 0);
-    return options->handler_cpu < 0 || add_case(plan, host, lab, error);
+    return options->handler_cpu < 0 || add_case(plan, host, options, lab, error);
 }
 
 static gboolean
-add_workloads(Plan *plan, Host *host, LabConfig *lab, GError **error)
+add_workloads(Plan *plan, HostCheck *host, const BenchOptions *options, LabConfig *lab, GError **error)
 {
-    const BenchOptions *options = host->options;
-
     for (guint w = 0; w < options->writers.values->len; w++) {
         lab->writer = (Writer)g_array_index(options->writers.values, guint, w);
         for (guint p = 0; p < options->patterns.values->len; p++) {
             lab->pattern = g_array_index(options->patterns.values, guint, p);
             if (nonsense(lab->writer, lab->pattern, p))
                 continue;
-            lab->pages = pages_of(options, lab->writer, lab->pattern);
-            if (!add_handlers(plan, host, lab, error))
+            lab->pages = plan_pages(options, lab->writer, lab->pattern);
+            if (!add_handlers(plan, host, options, lab, error))
                 return FALSE;
         }
     }
@@ -238,49 +194,18 @@ add_workloads(Plan *plan, Host *host, LabConfig *lab, GError **error)
 }
 
 static gboolean
-check_host(const BenchOptions *options, GError **error)
-{
-    int kvm = kvm_open(error);
-
-    if (kvm < 0)
-        return FALSE;
-    guint max_vcpus = MIN(kvm_max_vcpus(kvm), (guint)ABI_MAX_VCPUS);
-    close(kvm);
-    if (options->vcpus > max_vcpus) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE,
-                    "%u vCPUs are more than the %u that this KVM and the embedded guest have", options->vcpus, max_vcpus);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static void
-complete_lists(const BenchOptions *options, GArray *trackers, GArray *rams)
-{
-    if (options->trackers.all)
-        for (guint i = 0; i < dl_n_trackers(); i++)
-            g_array_append_val(trackers, i);
-    else
-        g_array_append_vals(trackers, options->trackers.values->data, options->trackers.values->len);
-    if (options->rams.all)
-        for (guint i = 0; i < DL_N_RAM_KINDS; i++)
-            g_array_append_val(rams, i);
-    else
-        g_array_append_vals(rams, options->rams.values->data, options->rams.values->len);
-}
-
-static gboolean
-add_all(Plan *plan, Host *host, LabConfig *lab, GError **error)
+add_all(Plan *plan, HostCheck *host, const BenchOptions *options, LabConfig *lab, GError **error)
 {
     g_autoptr(GArray) trackers = g_array_new(FALSE, FALSE, sizeof(guint));
     g_autoptr(GArray) rams = g_array_new(FALSE, FALSE, sizeof(guint));
 
-    complete_lists(host->options, trackers, rams);
+    plan_list_complete(&options->trackers, dl_n_trackers(), trackers);
+    plan_list_complete(&options->rams, DL_N_RAM_KINDS, rams);
     for (guint r = 0; r < rams->len; r++) {
         for (guint t = 0; t < trackers->len; t++) {
             lab->ram = (DlRamKind)g_array_index(rams, guint, r);
             lab->facts = dl_tracker_facts(g_array_index(trackers, guint, t));
-            if (!add_workloads(plan, host, lab, error))
+            if (!add_workloads(plan, host, options, lab, error))
                 return FALSE;
         }
     }
@@ -319,8 +244,7 @@ Plan *
 plan_new(const BenchOptions *options, GError **error)
 {
     g_autoptr(Plan) plan = g_new0(Plan, 1);
-    g_autoptr(GHashTable) probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_probe);
-    Host host = {probes, options};
+    g_autoptr(HostCheck) host = host_check_new(options->memory_bytes, options->with_replica ? options->memory_bytes : 0);
     LabConfig lab = {.memory_bytes = options->memory_bytes,
                      .vcpus = options->vcpus,
                      .passes = options->passes,
@@ -329,7 +253,8 @@ plan_new(const BenchOptions *options, GError **error)
                      .with_replica = options->with_replica};
 
     plan->cases = g_ptr_array_new_with_free_func(free_case);
-    if (!check_host(options, error) || !add_all(plan, &host, &lab, error) || !check_named(plan, options, error))
+    if (!host_check_vcpus(options->vcpus, error) || !add_all(plan, host, options, &lab, error) ||
+        !check_named(plan, options, error))
         return NULL;
     return g_steal_pointer(&plan);
 }

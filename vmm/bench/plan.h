@@ -56,5 +56,10 @@ Plan *plan_new(const BenchOptions *options, GError **error);
 void plan_free(Plan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Plan, plan_free)
 
+/** plan_list_complete: what the list means: its own values, or with `all` every one of @n_values. */
+void plan_list_complete(const PlanList *list, guint n_values, GArray *out);
+/** plan_pages: distinct pages a pass of such a case, from what was asked for. */
+guint64 plan_pages(const BenchOptions *options, Writer writer, guint pattern);
+
 /** plan_estimate_seconds: a guess from sizes and counts, made before anything was measured. */
 double plan_estimate_seconds(const Plan *plan, const BenchOptions *options);
