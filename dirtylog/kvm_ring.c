@@ -180,6 +180,7 @@ map_rings(KvmRing *ring, GError **error)
             .entries = entries,
             .size = host->dirty_ring_bytes / (guint32)sizeof(struct kvm_dirty_gfn),
             .trust = DL_RING_UNSURE,
+            .reported = &ring->base.context->ring_entries[i],
         };
     }
     return TRUE;

@@ -34,6 +34,7 @@ dl_instance_new(DlLog *log, const DlTrackerClass *class, const DlTrackerOptions 
         .options = &instance->options,
         .log_flag = log->log_flag,
         .stats = &log->stats,
+        .ring_entries = log->ring_entries,
     };
     instance->tracker = class->new (&instance->context, error);
     if (!instance->tracker) {
@@ -249,6 +250,7 @@ dl_log_new(DlLayout *layout, const DlHost *host, GError **error)
     DlLog *log = g_new0(DlLog, 1);
     log->layout = dl_layout_ref(layout);
     log->host = *host;
+    log->ring_entries = g_new0(guint64, host->n_vcpus);
     g_mutex_init(&log->lock);
     g_mutex_init(&log->pending_lock);
     log->log_flag = dl_log_flag_new(log->layout, &log->host);
@@ -271,6 +273,7 @@ dl_log_free(DlLog *log)
     dl_log_flag_free(log->log_flag);
     dl_bitmap_free(log->found);
     dl_atomic_bitmap_free(log->notes);
+    g_free(log->ring_entries);
     g_mutex_clear(&log->lock);
     g_mutex_clear(&log->pending_lock);
     dl_layout_unref(log->layout);
@@ -298,6 +301,12 @@ dl_log_stats(DlLog *log, DlLogStats *stats)
     stats->ring_overflows = __atomic_load_n(&log->stats.ring_overflows, __ATOMIC_RELAXED);
     stats->ring_resyncs = __atomic_load_n(&log->stats.ring_resyncs, __ATOMIC_RELAXED);
     stats->faults = __atomic_load_n(&log->stats.faults, __ATOMIC_RELAXED);
+}
+
+guint64
+dl_log_ring_entries(DlLog *log, guint vcpu)
+{
+    return vcpu < log->host.n_vcpus ? __atomic_load_n(&log->ring_entries[vcpu], __ATOMIC_RELAXED) : 0;
 }
 
 /* --- consumers --- */

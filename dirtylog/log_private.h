@@ -23,6 +23,7 @@ struct DlLog {
     DlLayout *layout;
     DlHost host;
     DlLogStats stats;
+    guint64 *ring_entries;
 
     GMutex lock;
     DlLogFlag *log_flag;

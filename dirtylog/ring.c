@@ -104,6 +104,8 @@ walk(DlRingSet *set, DlRing *ring, DlBitmap *out)
             const struct kvm_dirty_gfn *entry = entry_at(ring, index);
             set->ops.report(set->ops.user, entry->slot, entry->offset, out);
             set_flags(ring, index, KVM_DIRTY_GFN_F_RESET);
+            if (ring->reported)
+                __atomic_fetch_add(ring->reported, 1, __ATOMIC_RELAXED);
         } else if (!(flags & KVM_DIRTY_GFN_F_RESET)) {
             break;
         }

@@ -44,6 +44,7 @@ typedef enum {
  * @walked: entries from there on that are marked harvested and not known to be reset
  * @trust: what @position is worth
  * @starved: the vCPU reported a full ring, nothing was visible in it, and nothing has been harvested from it since
+ * @reported: counts the entries that were reported, atomically; may be NULL
  */
 typedef struct {
     struct kvm_dirty_gfn *entries;
@@ -52,6 +53,7 @@ typedef struct {
     guint32 walked;
     DlRingTrust trust;
     gboolean starved;
+    guint64 *reported;
 } DlRing;
 
 /**

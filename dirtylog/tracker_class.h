@@ -20,6 +20,7 @@ typedef struct {
     const DlTrackerOptions *options;
     struct DlLogFlag *log_flag; /* shared, counted ownership of KVM_MEM_LOG_DIRTY_PAGES: log_flag.h */
     DlLogStats *stats;
+    guint64 *ring_entries; /* one a vCPU, atomic: dl_log_ring_entries() */
 } DlTrackerContext;
 
 /** Base of every instance; a tracker's own struct begins with it. */

@@ -139,5 +139,11 @@ typedef struct {
 } DlLogStats;
 void dl_log_stats(DlLog *log, DlLogStats *stats);
 
+/**
+ * dl_log_ring_entries: entries harvested from @vcpu's dirty ring since dl_log_new(): how often that vCPU wrote to a page that was protected.
+ * Counts on only while `kvm-ring` is active. 0 for a vCPU that does not exist.
+ */
+guint64 dl_log_ring_entries(DlLog *log, guint vcpu);
+
 #pragma GCC visibility pop
 G_END_DECLS

@@ -5,6 +5,7 @@
 
 static const Command *const tables[] = {
     session_commands,
+    tracker_commands,
 };
 
 static const Command *

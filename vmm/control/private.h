@@ -7,15 +7,19 @@
 #include "control/client.h"
 #include "control/commands.h"
 #include "control/control.h"
+#include "control/dirty_rate.h"
 #include "control/listener.h"
 #include "control/qmp.h"
 #include "control/run_state.h"
+#include "control/tracking.h"
 
 struct ControlServer {
     /* set once by control_server_new() */
     Board *board;
     Machine *machine;
     RunState *run_state;
+    Tracking *tracking;
+    DirtyRate *dirty_rate;
     Listener listener;
     GMainContext *context;
     GMainLoop *loop;

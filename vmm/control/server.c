@@ -310,6 +310,8 @@ control_server_free(ControlServer *server)
     g_main_loop_unref(server->loop);
     g_main_context_unref(server->context);
     g_ptr_array_unref(server->clients);
+    dirty_rate_free(server->dirty_rate);
+    tracking_free(server->tracking);
     run_state_free(server->run_state);
     g_free(server);
 }
@@ -340,6 +342,8 @@ control_server_new(Board *board, const ControlConfig *config, GError **error)
     server->loop = g_main_loop_new(server->context, FALSE);
     server->clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_unref);
     server->run_state = run_state_new(server->machine, on_status_changed, server);
+    server->tracking = tracking_new(board);
+    server->dirty_rate = dirty_rate_new(board, server->tracking);
     if (!listener_open(&server->listener, config->uri, error) || !start(server, config, error))
         return NULL;
     return g_steal_pointer(&server);

@@ -102,8 +102,9 @@ random_byte(void)
 {
     static const char likely[] = "{}[]\":,\\ \n0123456789.eE+-truefalsnulxd8\"execute\"id";
 
-    return g_test_rand_int_range(0, 4) ? likely[g_test_rand_int_range(0, sizeof likely - 1)]
-                                       : (char)g_test_rand_int_range(0, 256);
+    if (g_test_rand_int_range(0, 4) > 0)
+        return likely[(guint32)g_test_rand_int() % (sizeof likely - 1)];
+    return (char)g_test_rand_int_range(G_MININT8, G_MAXINT8 + 1);
 }
 
 static void

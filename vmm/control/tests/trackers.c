@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/* Moving trackers, and measuring the dirty rate, on a guest that writes all the time: nothing is lost. */
+#include <string.h>
+
+#include "stage.h"
+#include "twin.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define MEMORY (32 * MIB)
+#define LOAD "pattern=random pages=1500 passes=0 vcpus=2 quiet"
+#define RING_ENTRIES 4096
+
+static Stage *
+loaded_stage(guint ring_entries)
+{
+    return stage_new((BoardConfig){.memory_bytes = MEMORY, .vcpus = 2, .dirty_ring_entries = ring_entries}, LOAD, NULL);
+}
+
+static JsonNode *
+set_tracker(QmpClient *client, const char *tracker)
+{
+    g_autofree char *arguments = g_strdup_printf("{\"tracker\": \"%s\"}", tracker);
+
+    return qmp_client_must(client, "x-dirtylab-set-tracker", arguments);
+}
+
+/* What the guest can be tracked with, but for `none`. */
+static GPtrArray *
+usable_trackers(QmpClient *client)
+{
+    g_autoptr(JsonNode) list = qmp_client_must(client, "x-dirtylab-query-trackers", NULL);
+    JsonArray *entries = json_node_get_array(list);
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+
+    g_assert_cmpuint(json_array_get_length(entries), ==, dl_n_trackers());
+    for (guint i = 0; i < dl_n_trackers(); i++) {
+        JsonNode *entry = json_array_get_element(entries, i);
+        const char *name = qmp_string(entry, "tracker");
+        g_assert_cmpstr(name, ==, dl_tracker_facts(i)->name);
+        if (!qmp_bool(entry, "supported"))
+            g_test_message("without %s: %s", name, qmp_string(entry, "reason"));
+        else if (!g_str_equal(name, "none"))
+            g_ptr_array_add(names, g_strdup(name));
+    }
+    return names;
+}
+
+static void
+start_measuring(QmpClient *client, const char *mode, gint64 ms)
+{
+    g_autofree char *arguments =
+        g_strdup_printf("{\"calc-time\": %" G_GINT64_FORMAT ", \"calc-time-unit\": \"millisecond\", \"mode\": \"%s\"}", ms, mode);
+    g_autoptr(JsonNode) started = qmp_client_must(client, "calc-dirty-rate", arguments);
+}
+
+static JsonNode *
+wait_measured(QmpClient *client)
+{
+    for (guint i = 0; i < 3000; i++) {
+        JsonNode *report = qmp_client_must(client, "query-dirty-rate", "{\"calc-time-unit\": \"millisecond\"}");
+        if (!g_str_equal(qmp_string(report, "status"), "measuring"))
+            return report;
+        json_node_unref(report);
+        g_usleep(10000);
+    }
+    g_error("the measurement does not end");
+}
+
+static void
+expect_equal(Stage *stage, Twin *twin)
+{
+    Machine *machine = board_machine(stage->run->board);
+    g_autoptr(GError) error = NULL;
+
+    machine_pause(machine, &error);
+    g_assert_no_error(error);
+    twin_follow(twin);
+    g_assert_cmpuint(twin_differences(twin), ==, 0);
+    machine_resume(machine);
+}
+
+/* One move from @a to @b while a measurement that began under @a goes on. */
+static void
+move_pair(Stage *stage, QmpClient *client, Twin *twin, const char *a, const char *b)
+{
+    start_measuring(client, a, 60);
+    twin_follow(twin);
+    g_usleep(10000);
+    g_autoptr(JsonNode) moved = set_tracker(client, b);
+    g_assert_cmpstr(qmp_string(moved, "from"), ==, a);
+    g_test_message("%s to %s: %s", a, b, qmp_string(moved, "kind"));
+    g_assert_cmpstr(qmp_string(moved, "kind"), !=, "all-dirty");
+    expect_equal(stage, twin);
+    twin_follow(twin);
+    g_autoptr(JsonNode) report = wait_measured(client);
+    g_assert_cmpstr(qmp_string(report, "status"), ==, "measured");
+    g_assert_cmpstr(qmp_string(report, "mode"), ==, a);
+    g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), >, 0);
+    g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), <=, MEMORY / DL_PAGE_SIZE);
+    g_assert_cmpint(qmp_int(report, "x-dirtylab-interval-ns"), >=, 60000000);
+    g_assert_cmpstr(dl_log_tracker(board_log(stage->run->board))->name, ==, b);
+    expect_equal(stage, twin);
+}
+
+/* An ordered pair each step: from every tracker to every other, by way of the pairs themselves. */
+static void
+test_every_pair(gconstpointer data)
+{
+    g_autoptr(Stage) stage = loaded_stage(GPOINTER_TO_UINT(data));
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+    g_autoptr(GPtrArray) names = usable_trackers(client);
+
+    g_assert_cmpuint(names->len, >=, 1);
+    g_autoptr(JsonNode) armed = set_tracker(client, g_ptr_array_index(names, 0));
+    g_autoptr(Twin) twin = twin_new(board_log(stage->run->board));
+    for (guint i = 0; i < names->len; i++) {
+        for (guint k = i + 1; k < names->len; k++) {
+            const char *a = g_ptr_array_index(names, i);
+            const char *b = g_ptr_array_index(names, k);
+            g_autoptr(JsonNode) there = set_tracker(client, a);
+            move_pair(stage, client, twin, a, b);
+            move_pair(stage, client, twin, b, a);
+        }
+    }
+    g_assert_cmpstr(machine_crash_reason(board_machine(stage->run->board)), ==, NULL);
+}
+
+static void
+test_twin_notices(void)
+{
+    g_autoptr(Stage) stage = loaded_stage(0);
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+    g_autoptr(JsonNode) armed = set_tracker(client, "kvm-bitmap");
+    g_autoptr(Twin) twin = twin_new(board_log(stage->run->board));
+    g_autoptr(GError) error = NULL;
+
+    expect_equal(stage, twin);
+    g_usleep(50000);
+    twin_forget(twin);
+    g_assert_true(machine_pause(board_machine(stage->run->board), &error));
+    twin_follow(twin);
+    g_assert_cmpuint(twin_differences(twin), >, 0);
+    machine_resume(board_machine(stage->run->board));
+}
+
+/* --- everything at once --- */
+
+typedef struct {
+    Stage *stage;
+    GPtrArray *names;
+    GRand *random;
+    gint *end;
+    guint calls;
+    guint refused;
+} Stormer;
+
+static gpointer
+storm_moves(gpointer user)
+{
+    Stormer *stormer = user;
+    g_autoptr(QmpClient) client = qmp_client_new(stormer->stage->path);
+
+    for (; !g_atomic_int_get(stormer->end); stormer->calls++) {
+        const char *name = g_ptr_array_index(stormer->names, g_rand_int_range(stormer->random, 0, (gint)stormer->names->len));
+        g_autoptr(JsonNode) moved = set_tracker(client, name);
+        g_usleep((gulong)g_rand_int_range(stormer->random, 0, 10000));
+    }
+    return NULL;
+}
+
+static gpointer
+storm_measurements(gpointer user)
+{
+    Stormer *stormer = user;
+    g_autoptr(QmpClient) client = qmp_client_new(stormer->stage->path);
+
+    for (; !g_atomic_int_get(stormer->end); stormer->calls++) {
+        gint which = g_rand_int_range(stormer->random, -1, (gint)stormer->names->len);
+        start_measuring(client, which < 0 ? "page-sampling" : g_ptr_array_index(stormer->names, which), 50);
+        g_autoptr(JsonNode) report = wait_measured(client);
+        g_assert_cmpstr(qmp_string(report, "status"), ==, "measured");
+        g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), <=, MEMORY / DL_PAGE_SIZE);
+    }
+    return NULL;
+}
+
+static gpointer
+storm_pauses(gpointer user)
+{
+    Stormer *stormer = user;
+    g_autoptr(QmpClient) client = qmp_client_new(stormer->stage->path);
+
+    for (; !g_atomic_int_get(stormer->end); stormer->calls++) {
+        g_autoptr(JsonNode) stopped = qmp_client_must(client, "stop", NULL);
+        g_autoptr(JsonNode) went_on = qmp_client_must(client, "cont", NULL);
+        g_usleep((gulong)g_rand_int_range(stormer->random, 0, 20000));
+    }
+    return NULL;
+}
+
+static void
+test_storm(gconstpointer data)
+{
+    static const struct {
+        const char *name;
+        GThreadFunc run;
+    } kinds[] = {
+        {"moves", storm_moves}, {"more moves", storm_moves}, {"measurements", storm_measurements}, {"pauses", storm_pauses}};
+    g_autoptr(Stage) stage = loaded_stage(GPOINTER_TO_UINT(data));
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+    g_autoptr(GPtrArray) names = usable_trackers(client);
+    g_autoptr(JsonNode) armed = set_tracker(client, g_ptr_array_index(names, 0));
+    g_autoptr(Twin) twin = twin_new(board_log(stage->run->board));
+    Stormer stormers[G_N_ELEMENTS(kinds)];
+    GThread *threads[G_N_ELEMENTS(kinds)];
+    gint end = FALSE;
+
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        stormers[i] = (Stormer){stage, names, g_rand_new_with_seed(g_test_rand_int()), &end, 0, 0};
+        threads[i] = g_thread_new(kinds[i].name, kinds[i].run, &stormers[i]);
+    }
+    for (guint i = 0; i < 40; i++) {
+        g_usleep((gulong)g_test_rand_int_range(0, 30000));
+        twin_follow(twin);
+        if (i % 2)
+            expect_equal(stage, twin);
+    }
+    g_atomic_int_set(&end, TRUE);
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_thread_join(threads[i]);
+        g_test_message("%u %s", stormers[i].calls, kinds[i].name);
+        g_assert_cmpuint(stormers[i].calls, >, 0);
+        g_rand_free(stormers[i].random);
+    }
+    expect_equal(stage, twin);
+}
+
+/* --- the rate --- */
+
+#define WRITTEN 300
+
+/* The guest is idle; this thread is the only writer, and notes what it writes. */
+static void
+measure_known_writes(Stage *stage, QmpClient *client, const char *mode)
+{
+    Board *board = stage->run->board;
+
+    start_measuring(client, mode, 400);
+    for (guint round = 1; round <= 3; round++) {
+        for (guint64 i = 0; i < WRITTEN; i++) {
+            guint64 value = i + round;
+            g_assert_true(guest_ram_store(board_ram(board), ABI_ARENA_GPA + i * 3 * DL_PAGE_SIZE, &value, sizeof value));
+        }
+        if (round == 2) /* another consumer's harvest takes nothing away */
+            g_assert_true(dl_log_harvest(board_log(board), NULL));
+    }
+    g_autoptr(JsonNode) report = wait_measured(client);
+    g_assert_cmpstr(qmp_string(report, "status"), ==, "measured");
+    g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), ==, WRITTEN);
+    double seconds = (double)qmp_int(report, "x-dirtylab-interval-ns") / 1e9;
+    g_assert_cmpint(qmp_int(report, "dirty-rate"), ==, (gint64)(WRITTEN * 4096.0 / (double)MIB / seconds));
+    g_assert_cmpint(qmp_int(report, "calc-time"), ==, 400);
+    g_assert_cmpint(qmp_int(report, "start-time"), <=, g_get_monotonic_time() / G_USEC_PER_SEC);
+    g_assert_cmpstr(qmp_string(report, "mode"), ==, mode);
+}
+
+static void
+test_known_rate(gconstpointer data)
+{
+    guint ring = GPOINTER_TO_UINT(data);
+    g_autoptr(Stage) stage = stage_new((BoardConfig){.memory_bytes = MEMORY, .vcpus = 1, .dirty_ring_entries = ring},
+                                       "pattern=idle passes=0 quiet", NULL);
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+    g_autoptr(GPtrArray) names = usable_trackers(client);
+
+    while (!g_atomic_int_get(&stage->run->ready))
+        g_usleep(1000);
+    for (guint i = 0; i < names->len; i++) {
+        measure_known_writes(stage, client, g_ptr_array_index(names, i));
+        g_assert_cmpstr(dl_log_tracker(board_log(stage->run->board))->name, ==, "none");
+    }
+    measure_known_writes(stage, client, ring ? "dirty-ring" : "dirty-bitmap");
+}
+
+static void
+test_qemu_modes(void)
+{
+    g_autoptr(Stage) stage = loaded_stage(RING_ENTRIES);
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+    g_autoptr(JsonNode) before = qmp_client_must(client, "query-dirty-rate", NULL);
+
+    g_assert_cmpstr(qmp_string(before, "status"), ==, "unstarted");
+    g_assert_null(qmp_member(before, "dirty-rate"));
+    start_measuring(client, "dirty-ring", 200);
+    g_autoptr(JsonNode) report = wait_measured(client);
+    JsonArray *rates = json_node_get_array(qmp_member(report, "vcpu-dirty-rate"));
+    g_assert_cmpuint(json_array_get_length(rates), ==, 2);
+    gint64 sum = 0;
+    for (guint i = 0; i < 2; i++) {
+        g_assert_cmpint(qmp_int(json_array_get_element(rates, i), "id"), ==, i);
+        sum += qmp_int(json_array_get_element(rates, i), "dirty-rate");
+    }
+    g_assert_cmpint(sum, >, 0);
+    g_assert_cmpint(sum + 2, >=,
+                    qmp_int(report, "dirty-rate")); /* a page that both wrote counts twice, and each is rounded down */
+
+    start_measuring(client, "page-sampling", 200);
+    g_autoptr(JsonNode) sampled = wait_measured(client);
+    g_assert_cmpstr(qmp_string(sampled, "mode"), ==, "page-sampling");
+    g_assert_cmpint(qmp_int(sampled, "sample-pages"), ==, 512);
+    g_assert_null(qmp_member(sampled, "vcpu-dirty-rate"));
+    qmp_client_must_fail(client, "calc-dirty-rate", "{\"calc-time\": 1, \"mode\": \"dirty-bitmap\"}", "GenericError", "ring");
+}
+
+/* All of RAM changes, or nothing: whatever pages are drawn. */
+static void
+test_sampling(void)
+{
+    g_autoptr(Stage) stage = stage_new((BoardConfig){.memory_bytes = MEMORY, .vcpus = 1}, "pattern=idle passes=0 quiet",
+                                       &(ControlConfig){.paused = TRUE});
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+    static guint8 page[DL_PAGE_SIZE];
+
+    start_measuring(client, "page-sampling", 50);
+    g_autoptr(JsonNode) nothing = wait_measured(client);
+    g_assert_cmpint(qmp_int(nothing, "x-dirtylab-pages"), ==, 0);
+    start_measuring(client, "page-sampling", 500);
+    memset(page, 1, sizeof page);
+    for (guint64 gpa = 0; gpa < MEMORY; gpa += DL_PAGE_SIZE)
+        g_assert_true(guest_ram_store(board_ram(stage->run->board), gpa, page, sizeof page));
+    g_autoptr(JsonNode) all = wait_measured(client);
+    g_assert_cmpint(qmp_int(all, "x-dirtylab-pages"), ==, MEMORY / DL_PAGE_SIZE);
+}
+
+static void
+test_bad_arguments(void)
+{
+    static const struct {
+        const char *arguments;
+        const char *error;
+    } cases[] = {
+        {"{}", "needs its argument \"calc-time\""},
+        {"{\"calc-time\": 0}", "calc-time is"},
+        {"{\"calc-time\": -1}", "calc-time is"},
+        {"{\"calc-time\": 61}", "calc-time is"},
+        {"{\"calc-time\": 9223372036854775807}", "calc-time is"},
+        {"{\"calc-time\": 49, \"calc-time-unit\": \"millisecond\"}", "calc-time is"},
+        {"{\"calc-time\": 1, \"calc-time-unit\": \"hour\"}", "second or millisecond"},
+        {"{\"calc-time\": \"1\"}", "takes a whole number"},
+        {"{\"calc-time\": 1.0}", "takes a whole number"},
+        {"{\"calc-time\": 1, \"mode\": \"none\"}", "no mode"},
+        {"{\"calc-time\": 1, \"mode\": \"guesswork\"}", "no mode"},
+        {"{\"calc-time\": 1, \"mode\": \"kvm-bitmap\", \"sample-pages\": 512}", "page-sampling only"},
+        {"{\"calc-time\": 1, \"sample-pages\": 1}", "sample-pages is"},
+        {"{\"calc-time\": 1, \"sample-pages\": 99999999999}", "sample-pages is"},
+        {"{\"calc-time\": 1, \"mode\": \"dirty-ring\"}", "dirty ring"},
+    };
+    g_autoptr(Stage) stage = loaded_stage(0);
+    g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
+        qmp_client_must_fail(client, "calc-dirty-rate", cases[i].arguments, "GenericError", cases[i].error);
+    qmp_client_must_fail(client, "x-dirtylab-set-tracker", "{\"tracker\": \"guesswork\"}", "GenericError", "unknown tracker");
+    qmp_client_must_fail(client, "x-dirtylab-set-tracker", "{\"tracker\": \"kvm-ring\"}", "GenericError", "ring");
+    qmp_client_must_fail(client, "x-dirtylab-set-tracker", NULL, "GenericError", "needs its argument");
+    g_autoptr(JsonNode) report = qmp_client_must(client, "query-dirty-rate", NULL);
+    g_assert_cmpstr(qmp_string(report, "status"), ==, "unstarted");
+}
+
+/* One at a time, never without a tracker, and a server that ends does not wait for its minute. */
+static void
+test_end_while_measuring(void)
+{
+    Stage *stage = loaded_stage(0);
+    gint64 start = g_get_monotonic_time();
+
+    {
+        g_autoptr(QmpClient) client = qmp_client_new(stage->path);
+        g_autoptr(JsonNode) chosen = set_tracker(client, "kvm-bitmap-clear");
+        start_measuring(client, "kvm-bitmap", 60000);
+        g_autoptr(JsonNode) during = qmp_client_must(client, "query-dirty-rate", NULL);
+        g_assert_cmpstr(qmp_string(during, "status"), ==, "measuring");
+        qmp_client_must_fail(client, "calc-dirty-rate", "{\"calc-time\": 1}", "GenericError", "under way");
+        qmp_client_must_fail(client, "x-dirtylab-set-tracker", "{\"tracker\": \"none\"}", "GenericError", "needs a tracker");
+        g_assert_cmpstr(dl_log_tracker(board_log(stage->run->board))->name, ==, "kvm-bitmap");
+    }
+    stage_free(stage);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, (gint64)30 * G_USEC_PER_SEC);
+}
+
+int
+main(int argc, char **argv)
+{
+    gpointer ring = GUINT_TO_POINTER(RING_ENTRIES);
+
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_data_func("/trackers/every-pair-under-load-loses-nothing/bitmaps", NULL, test_every_pair);
+    g_test_add_data_func("/trackers/every-pair-under-load-loses-nothing/ring", ring, test_every_pair);
+    g_test_add_func("/trackers/a-twin-that-skips-a-harvest-differs", test_twin_notices);
+    g_test_add_data_func("/trackers/moves-measurements-and-pauses-at-once/bitmaps", NULL, test_storm);
+    g_test_add_data_func("/trackers/moves-measurements-and-pauses-at-once/ring", ring, test_storm);
+    g_test_add_data_func("/trackers/the-rate-is-of-the-pages-written/bitmaps", NULL, test_known_rate);
+    g_test_add_data_func("/trackers/the-rate-is-of-the-pages-written/ring", ring, test_known_rate);
+    g_test_add_func("/trackers/the-modes-of-qemu", test_qemu_modes);
+    g_test_add_func("/trackers/sampling-finds-all-or-nothing", test_sampling);
+    g_test_add_func("/trackers/arguments-that-cannot-be-are-refused", test_bad_arguments);
+    g_test_add_func("/trackers/the-server-ends-during-a-measurement", test_end_while_measuring);
+    return g_test_run();
+}
