@@ -71,9 +71,10 @@ copy_modules() {
     rm -rf "$tree"
 }
 
-# What of the build goes in: the program, the library and every test.
+# What of the build goes in: the program, the library and every test, with what a test in sh reads.
 programs() {
     echo build/vmm/dirtylab
+    echo build/guest-tests/linux/tests/guest.sh
     find build \( -path '*/tests/*' -executable -o -name 'libdirtylog.so*' \) -type f ! -path '*.p/*' ! -name 'libno-*' -print
 }
 
