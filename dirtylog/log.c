@@ -301,6 +301,7 @@ dl_log_stats(DlLog *log, DlLogStats *stats)
     stats->ring_overflows = __atomic_load_n(&log->stats.ring_overflows, __ATOMIC_RELAXED);
     stats->ring_resyncs = __atomic_load_n(&log->stats.ring_resyncs, __ATOMIC_RELAXED);
     stats->faults = __atomic_load_n(&log->stats.faults, __ATOMIC_RELAXED);
+    stats->discards = __atomic_load_n(&log->stats.discards, __ATOMIC_RELAXED);
 }
 
 guint64
@@ -465,6 +466,7 @@ dl_log_discard(DlLog *log, guint64 gpa, guint64 size, DlPunch punch, gpointer us
     }
 
     g_mutex_lock(&log->lock);
+    __atomic_fetch_add(&log->stats.discards, 1, __ATOMIC_RELAXED);
     gboolean ok = !punch || punch(user, error);
     if (pages.count) {
         if (log->class->discarded)

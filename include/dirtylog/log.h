@@ -130,12 +130,14 @@ gboolean dl_log_ring_full(DlLog *log, guint vcpu, GError **error);
  * @ring_overflows: rings found full, or resets that stopped short: all RAM was reported dirty
  * @ring_resyncs: times our position had to be searched again after an overflow
  * @faults: write-protect faults that a handler thread resolved (uffd-wp)
+ * @discards: dl_log_discard() calls: while it stays the same, no page has gone that was there
  */
 typedef struct {
     guint64 ring_full_exits;
     guint64 ring_overflows;
     guint64 ring_resyncs;
     guint64 faults;
+    guint64 discards;
 } DlLogStats;
 void dl_log_stats(DlLog *log, DlLogStats *stats);
 

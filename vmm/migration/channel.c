@@ -3,7 +3,7 @@
  * The bytes of a channel: non-blocking calls, and a poll that the cancellable ends. What bounds a call is a Pace: its deadline,
  * and a clock that starts again with every stretch of bytes that has passed.
  *
- * System calls: recvfrom, sendmsg, ppoll, close.
+ * System calls: recvmsg, sendmsg, ppoll, close.
  */
 #include <errno.h>
 #include <limits.h>
@@ -102,12 +102,13 @@ in_time(const MigrationChannel *channel, const Pace *pace, GError **error)
 
 /* What passed; 0: wait for @events; -1: @error. The same of write_some(). */
 static gssize
-read_some(MigrationChannel *channel, gpointer buffer, gsize size, short *events, GError **error)
+read_some(MigrationChannel *channel, struct iovec *pieces, guint n_pieces, short *events, GError **error)
 {
     if (channel->tls)
-        return tls_read(channel->tls, buffer, size, events, error);
+        return tls_read(channel->tls, pieces->iov_base, pieces->iov_len, events, error);
     *events = POLLIN;
-    gssize got = recv(channel->fd, buffer, size, MSG_DONTWAIT);
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = MIN(n_pieces, IOV_MAX)};
+    gssize got = recvmsg(channel->fd, &message, MSG_DONTWAIT);
     if (got > 0)
         return got;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -137,28 +138,6 @@ write_some(MigrationChannel *channel, struct iovec *pieces, guint n_pieces, shor
     return -1;
 }
 
-gboolean
-channel_read_all(MigrationChannel *channel, gpointer buffer, gsize size, gint64 deadline, GError **error)
-{
-    guint8 *cursor = buffer;
-    Pace pace;
-
-    pace_begin(&pace, channel, deadline);
-    while (size) {
-        short events;
-        if (!in_time(channel, &pace, error))
-            return FALSE;
-        gssize got = read_some(channel, cursor, size, &events, error);
-        if (got < 0 || (got == 0 && !channel_pace_wait(channel, &pace, events, error)))
-            return FALSE;
-        cursor += got;
-        size -= (gsize)got;
-        pace_moved(&pace, channel, (gsize)got);
-        __atomic_fetch_add(&channel->bytes_read, (guint64)got, __ATOMIC_RELAXED);
-    }
-    return TRUE;
-}
-
 /* Takes @done bytes off the front; returns the pieces left. Empty pieces go too. */
 static guint
 advance(struct iovec **pieces, guint n_pieces, gsize done)
@@ -173,6 +152,35 @@ advance(struct iovec **pieces, guint n_pieces, gsize done)
         (*pieces)->iov_len -= done;
     }
     return n_pieces;
+}
+
+gboolean
+channel_readv_all(MigrationChannel *channel, struct iovec *pieces, guint n_pieces, gint64 deadline, GError **error)
+{
+    Pace pace;
+
+    pace_begin(&pace, channel, deadline);
+    n_pieces = advance(&pieces, n_pieces, 0);
+    while (n_pieces) {
+        short events;
+        if (!in_time(channel, &pace, error))
+            return FALSE;
+        gssize got = read_some(channel, pieces, n_pieces, &events, error);
+        if (got < 0 || (got == 0 && !channel_pace_wait(channel, &pace, events, error)))
+            return FALSE;
+        n_pieces = advance(&pieces, n_pieces, (gsize)got);
+        pace_moved(&pace, channel, (gsize)got);
+        __atomic_fetch_add(&channel->bytes_read, (guint64)got, __ATOMIC_RELAXED);
+    }
+    return TRUE;
+}
+
+gboolean
+channel_read_all(MigrationChannel *channel, gpointer buffer, gsize size, gint64 deadline, GError **error)
+{
+    struct iovec piece = {buffer, size};
+
+    return channel_readv_all(channel, &piece, 1, deadline, error);
 }
 
 gboolean

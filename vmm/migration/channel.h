@@ -102,6 +102,8 @@ gboolean channel_new_pair(const ChannelOptions *options, MigrationChannel *pair[
 gboolean channel_wait_readable(MigrationChannel *channel, gint64 deadline, GError **error);
 /** channel_read_all: exactly @size bytes. After an error the stream is of no use any more. */
 gboolean channel_read_all(MigrationChannel *channel, gpointer buffer, gsize size, gint64 deadline, GError **error);
+/** channel_readv_all: the same into all the pieces, which are used up. */
+gboolean channel_readv_all(MigrationChannel *channel, struct iovec *pieces, guint n_pieces, gint64 deadline, GError **error);
 
 /**
  * channel_writev_all: all the pieces, straight from where they lie; they may change meanwhile (guest RAM), then either content

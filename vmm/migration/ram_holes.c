@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmem answers SEEK_DATA and SEEK_HOLE. hugetlbfs does not: its whole file counts as data. There mincore() tells what this process has mapped,
+ * which is all that the guest or the VMM ever stored through the mapping; whether the file has more is seen from its blocks, and
+ * then what is not mapped is looked at by pread(), which makes no page.
+ *
+ * System calls: lseek, mincore, fstat, pread.
+ */
+#include <errno.h>
+#include <migration/migration.h>
+#include <migration/ram_holes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROBE_BYTES 65536
+#define STAT_BLOCK 512
+
+static gboolean
+failed(const char *call, GError **error)
+{
+    g_set_error(error, MIGRATION_ERROR, MIGRATION_ERROR_FAILED, "looking for the pages that guest RAM has: %s: %s", call,
+                g_strerror(errno));
+    return FALSE;
+}
+
+static gboolean
+is_hugetlb(const GuestRam *ram)
+{
+    return guest_ram_kind(ram) == DL_RAM_HUGETLB_2M || guest_ram_kind(ram) == DL_RAM_HUGETLB_1G;
+}
+
+static gboolean
+is_mapped(const DlMemory *memory, guint64 offset, gboolean *mapped, GError **error)
+{
+    guint8 in_core;
+
+    if (mincore(memory->hva + offset, DL_PAGE_SIZE, &in_core) < 0)
+        return failed("mincore", error);
+    *mapped = in_core & 1;
+    return TRUE;
+}
+
+static gboolean
+find_mapped(const DlMemory *memory, guint64 from, guint64 end, guint64 *data, guint64 *hole, GError **error)
+{
+    guint64 unit = dl_ram_kind_page_size(memory->kind), at = from / unit * unit;
+    gboolean mapped = FALSE;
+
+    *data = *hole = end;
+    for (; at < end; at += unit) {
+        if (!is_mapped(memory, at, &mapped, error))
+            return FALSE;
+        if (mapped)
+            break;
+    }
+    if (at >= end)
+        return TRUE;
+    *data = MAX(at, from);
+    for (at += unit; at < end; at += unit) {
+        if (!is_mapped(memory, at, &mapped, error))
+            return FALSE;
+        if (!mapped)
+            break;
+    }
+    *hole = MIN(at, end);
+    return TRUE;
+}
+
+static gboolean
+seek_data(const DlMemory *memory, guint64 from, guint64 end, guint64 *data, guint64 *hole, GError **error)
+{
+    off_t start = lseek(memory->fd, (off_t)from, SEEK_DATA), past;
+
+    *data = *hole = end;
+    if (start < 0 && errno == ENXIO)
+        return TRUE;
+    if (start < 0)
+        return failed("lseek", error);
+    if ((guint64)start >= end)
+        return TRUE;
+    past = lseek(memory->fd, start, SEEK_HOLE);
+    if (past <= start)
+        return failed("lseek", error);
+    *data = (guint64)start;
+    *hole = MIN((guint64)past, end);
+    return TRUE;
+}
+
+gboolean
+ram_find_data(GuestRam *ram, guint region, guint64 from, guint64 end, guint64 *data, guint64 *hole, GError **error)
+{
+    const DlMemory *memory = guest_ram_memory(ram, region);
+
+    return is_hugetlb(ram) ? find_mapped(memory, from, end, data, hole, error) : seek_data(memory, from, end, data, hole, error);
+}
+
+/* A page of the backing that is not mapped here. */
+static gboolean
+has_content(const DlMemory *memory, guint64 offset, guint64 unit, gboolean *content, GError **error)
+{
+    g_autofree guint8 *bytes = g_malloc(PROBE_BYTES);
+
+    *content = FALSE;
+    for (guint64 end = offset + unit; offset < end && !*content; offset += PROBE_BYTES) {
+        if (pread(memory->fd, bytes, PROBE_BYTES, (off_t)offset) != PROBE_BYTES)
+            return failed("pread", error);
+        *content = bytes[0] || memcmp(bytes, bytes + 1, PROBE_BYTES - 1) != 0;
+    }
+    return TRUE;
+}
+
+static gboolean
+look_behind_the_mapping(const DlMemory *memory, DlPageRange pages, DlBitmap *present, GError **error)
+{
+    guint64 unit = dl_ram_kind_page_size(memory->kind), n_unit = unit / DL_PAGE_SIZE;
+    struct stat status;
+
+    if (fstat(memory->fd, &status) < 0)
+        return failed("fstat", error);
+    if ((guint64)status.st_blocks * STAT_BLOCK == dl_bitmap_count_range(present, pages) * DL_PAGE_SIZE)
+        return TRUE;
+    for (guint64 done = 0; done < pages.count; done += n_unit) {
+        gboolean content = dl_bitmap_test(present, pages.first + done);
+        if (!content && !has_content(memory, done * DL_PAGE_SIZE, unit, &content, error))
+            return FALSE;
+        if (content)
+            dl_bitmap_set_range(present, (DlPageRange){pages.first + done, n_unit});
+    }
+    return TRUE;
+}
+
+static gboolean
+look_at_region(GuestRam *ram, guint region, DlBitmap *present, GError **error)
+{
+    DlPageRange pages = dl_layout_region_pages(guest_ram_layout(ram), region);
+    guint64 end = pages.count * DL_PAGE_SIZE, data, hole;
+
+    for (guint64 at = 0; at < end; at = hole) {
+        if (!ram_find_data(ram, region, at, end, &data, &hole, error))
+            return FALSE;
+        dl_bitmap_set_range(present, (DlPageRange){pages.first + data / DL_PAGE_SIZE, (hole - data) / DL_PAGE_SIZE});
+    }
+    return !is_hugetlb(ram) || look_behind_the_mapping(guest_ram_memory(ram, region), pages, present, error);
+}
+
+gboolean
+ram_look(GuestRam *ram, DlBitmap *present, GError **error)
+{
+    dl_bitmap_clear_all(present);
+    for (guint i = 0; i < dl_layout_n_regions(guest_ram_layout(ram)); i++) {
+        if (!look_at_region(ram, i, present, error))
+            return FALSE;
+    }
+    return TRUE;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "rig.h"
+
+#include <string.h>
+
+#define WAIT_MS 60000
+#define SETTLE_US 20000
+
+static GuestRun *
+new_guest(const RigConfig *config, DlRamKind kind)
+{
+    g_autofree char *line = g_strdup_printf("%s passes=0 vcpus=%u", config->workload, config->vcpus);
+    const BoardConfig board = {.ram = kind,
+                               .memory_bytes = config->memory_bytes,
+                               .vcpus = config->vcpus,
+                               .dirty_ring_entries = config->ring ? RIG_RING_ENTRIES : 0};
+
+    return guest_run_new(board, line);
+}
+
+guint64
+rig_total(GuestRun *run)
+{
+    guint64 total = 0;
+
+    for (guint vcpu = 0; vcpu < run->n_vcpus; vcpu++)
+        total += guest_run_progress(run, vcpu).position;
+    return total;
+}
+
+static void
+wait_for_writes(GuestRun *run, guint64 more)
+{
+    guint64 target = rig_total(run) + more;
+    gint64 deadline = g_get_monotonic_time() + (gint64)WAIT_MS * 1000;
+
+    while (rig_total(run) < target) {
+        g_assert_cmpint(machine_state(board_machine(run->board)), ==, MACHINE_STARTED);
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(1000);
+    }
+}
+
+gboolean
+rig_runs(GuestRun *run)
+{
+    guint64 before = rig_total(run);
+
+    for (guint i = 0; i < 500 && rig_total(run) <= before + 1; i++) {
+        if (machine_state(board_machine(run->board)) != MACHINE_STARTED)
+            return FALSE;
+        g_usleep(SETTLE_US / 10);
+        if (i >= 100 && rig_total(run) == before)
+            return FALSE;
+    }
+    return rig_total(run) > before + 1;
+}
+
+Rig *
+rig_new(const RigConfig *config)
+{
+    Rig *rig = g_new0(Rig, 1);
+
+    rig->config = *config;
+    if (!rig->config.memory_bytes)
+        rig->config.memory_bytes = 64 * MIB;
+    if (!rig->config.vcpus)
+        rig->config.vcpus = 1;
+    if (!rig->config.workload)
+        rig->config.workload = "pattern=random pages=500";
+    if (!rig->config.parameters.max_cpu_throttle) {
+        guint64 bandwidth = rig->config.parameters.max_bandwidth;
+        gboolean stop = rig->config.parameters.pause_before_switchover;
+        migration_parameters_init(&rig->config.parameters);
+        rig->config.parameters.max_bandwidth = bandwidth;
+        rig->config.parameters.pause_before_switchover = stop;
+    }
+    rig->from = new_guest(&rig->config, rig->config.ram);
+    guest_run_start(rig->from);
+    while (guest_run_mailbox(rig->from).magic != ABI_MAILBOX_MAGIC)
+        g_usleep(1000);
+    wait_for_writes(rig->from, 600);
+    return rig;
+}
+
+static void
+end_migration(Rig *rig)
+{
+    g_clear_pointer(&rig->source, migration_source_free);
+    g_clear_pointer(&rig->destination, migration_destination_free);
+    for (guint i = 0; i < 2; i++) {
+        g_clear_pointer(&rig->ends[i], channel_free);
+        g_clear_object(&rig->cancel[i]);
+    }
+}
+
+void
+rig_free(Rig *rig)
+{
+    end_migration(rig);
+    g_clear_pointer(&rig->to, guest_run_free);
+    g_clear_pointer(&rig->from, guest_run_free);
+    g_free(rig);
+}
+
+static MigrationChannel *
+open_end(Rig *rig, guint end, int fd)
+{
+    g_autofree char *uri = g_strdup_printf("fd:%d", fd);
+    const ChannelOptions options = {.cancel = rig->cancel[end], .stall_limit_ms = rig->config.stall_limit_ms};
+    g_autoptr(GError) error = NULL;
+
+    MigrationChannel *channel = channel_connect(uri, &options, &error);
+    g_assert_no_error(error);
+    return channel;
+}
+
+void
+rig_new_destination(Rig *rig, int fd)
+{
+    g_autoptr(GError) error = NULL;
+
+    end_migration(rig);
+    g_clear_pointer(&rig->to, guest_run_free);
+    rig->to = new_guest(&rig->config, rig->config.to_ram);
+    for (guint i = 0; i < 2; i++)
+        rig->cancel[i] = g_cancellable_new();
+    if (fd >= 0) {
+        rig->ends[1] = open_end(rig, 1, fd);
+    } else {
+        const ChannelOptions options = {.stall_limit_ms = rig->config.stall_limit_ms};
+        g_assert_true(channel_new_pair(&options, rig->ends, &error));
+    }
+    const MigrationDestinationConfig config = {.channel = g_steal_pointer(&rig->ends[1]),
+                                               .cancel = rig->cancel[1],
+                                               .stall_limit_ms = rig->config.stall_limit_ms,
+                                               .idle_limit_ms = rig->config.stall_limit_ms * 2,
+                                               .hold = !rig->config.let_go};
+    rig->destination = migration_destination_new(rig->to->board, &config, &error);
+    g_assert_no_error(error);
+}
+
+void
+rig_new_source(Rig *rig, int fd)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (fd >= 0)
+        rig->ends[0] = open_end(rig, 0, fd);
+    const MigrationSourceConfig config = {.channel = g_steal_pointer(&rig->ends[0]),
+                                          .cancel = rig->cancel[0],
+                                          .stall_limit_ms = rig->config.stall_limit_ms,
+                                          .parameters = rig->config.parameters,
+                                          .tracker = rig->config.tracker,
+                                          .moves = rig->config.moves,
+                                          .n_moves = rig->config.n_moves,
+                                          .events = rig->config.events};
+    rig->source = migration_source_new(rig->from->board, &config, &error);
+    g_assert_no_error(error);
+}
+
+void
+rig_migrate(Rig *rig)
+{
+    rig_new_destination(rig, -1);
+    rig_new_source(rig, -1);
+    g_assert_true(migration_source_wait(rig->source, WAIT_MS));
+    g_assert_true(migration_destination_wait(rig->destination, WAIT_MS));
+}
+
+void
+rig_expect(Rig *rig, MigrationStatus source, MigrationStatus destination)
+{
+    g_auto(MigrationInfo) from = {0}, to = {0};
+
+    migration_source_query(rig->source, &from);
+    migration_destination_query(rig->destination, &to);
+    if (from.status == source && to.status == destination)
+        return;
+    g_test_message("source: %s, %s", migration_status_name(from.status), from.error ? from.error : "no error");
+    g_test_message("destination: %s, %s", migration_status_name(to.status), to.error ? to.error : "no error");
+    g_assert_cmpstr(migration_status_name(from.status), ==, migration_status_name(source));
+    g_assert_cmpstr(migration_status_name(to.status), ==, migration_status_name(destination));
+}
+
+guint64
+rig_compare(Rig *rig)
+{
+    DlLayout *from = guest_ram_layout(board_ram(rig->from->board)), *to = guest_ram_layout(board_ram(rig->to->board));
+    guint64 differ = 0;
+
+    g_assert_cmpuint(dl_layout_n_regions(from), ==, dl_layout_n_regions(to));
+    for (guint i = 0; i < dl_layout_n_regions(from); i++) {
+        const DlRegion *here = dl_layout_region(from, i), *there = dl_layout_region(to, i);
+        for (guint64 at = 0; at < here->size; at += DL_PAGE_SIZE) {
+            if (memcmp(here->hva + at, there->hva + at, DL_PAGE_SIZE) != 0 && !differ++)
+                g_test_message("gpa 0x%" G_GINT64_MODIFIER "x differs", here->gpa + at);
+        }
+    }
+    return differ;
+}
+
+gboolean
+rig_ram_here(DlRamKind kind, guint64 bytes)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (guest_ram_check_host(kind, bytes, FALSE, 0, &error))
+        return TRUE;
+    g_test_skip(error->message);
+    return FALSE;
+}
+
+gboolean
+rig_tracker_here(const char *tracker, DlRamKind kind)
+{
+    g_auto(DlProbe) probe = {0};
+
+    dl_probe(dl_tracker_facts_by_name(tracker), kind, &probe);
+    if (!probe.supported)
+        g_test_message("%s on %s: %s", tracker, dl_ram_kind_name(kind), probe.reason);
+    return probe.supported;
+}
