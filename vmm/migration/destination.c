@@ -206,10 +206,8 @@ load_sections(MigrationDestination *destination, GError **error)
         const SavedSection *saved = &g_array_index(destination->sections, SavedSection, i);
         gsize size;
         const guint8 *bytes = g_bytes_get_data(saved->bytes, &size);
-        if (!class->load(user, saved->version, bytes, size, error)) {
-            g_prefix_error(error, "loading “%s”: ", class->name);
+        if (!machine_load_section(destination->machine, class->name, saved->version, bytes, size, error))
             return FALSE;
-        }
     }
     return TRUE;
 }

@@ -86,13 +86,10 @@ save_section(MigrationSource *source, guint index, GByteArray *out, GError **err
     wire_put_bytes(payload, name, sizeof name);
     wire_put_u32(payload, class->version);
     wire_put_u32(payload, 0);
-    if (!class->save(user, payload, error)) {
-        g_prefix_error(error, "saving “%s”: ", class->name);
+    if (!machine_save_section(source->machine, index, payload, error))
         return FALSE;
-    }
-    if (payload->len > STREAM_SECTION_HEAD + MIN(class->max_bytes, (gsize)STREAM_SECTION_MAX)) {
-        g_set_error(error, MIGRATION_ERROR, MIGRATION_ERROR_FAILED, "“%s” saved more than the %" G_GSIZE_FORMAT " bytes it may",
-                    class->name, class->max_bytes);
+    if (payload->len > STREAM_SECTION_HEAD + STREAM_SECTION_MAX) {
+        g_set_error(error, MIGRATION_ERROR, MIGRATION_ERROR_FAILED, "“%s” is too long to be sent", class->name);
         return FALSE;
     }
     stream_append(&source->stream, out, FRAME_SECTION, payload->data, payload->len);
