@@ -64,7 +64,7 @@ static void
 write_queue_register(Slot *slot, guint64 offset, guint32 value)
 {
     if (offset == VIRTIO_MMIO_QUEUE_READY) {
-        virtio_device_enable_queue(slot->device, slot->queue_select, value & 1);
+        virtio_device_enable_queue(slot->device, slot->queue_select, (value & 1) != 0);
         return;
     }
     if (!virtio_device_queue_open(slot->device, slot->queue_select))

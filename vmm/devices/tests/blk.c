@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
-#define DISK_SECTORS 2048u
+#define DISK_SECTORS UINT64_C(2048)
 #define HEADER DRIVER_ARENA
 #define STATUS (DRIVER_ARENA + 0x100)
 #define DATA (DRIVER_ARENA + 0x1000)
@@ -131,9 +131,9 @@ test_reads_and_writes(gconstpointer data)
     g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_OUT, 3, 512, NULL), ==, VIRTIO_BLK_S_OK); /* not aligned for O_DIRECT */
     g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_FLUSH, 0, 0, NULL), ==, VIRTIO_BLK_S_OK);
     int fd = open(fixture.path, O_RDONLY | O_CLOEXEC);
-    g_assert_cmpint(pread(fd, again, 4096, (DISK_SECTORS - 8) * 512), ==, 4096);
+    g_assert_cmpint(pread(fd, again, 4096, (off_t)((DISK_SECTORS - 8) * 512)), ==, 4096);
     g_assert_cmpmem(again, 4096, bytes, 4096);
-    g_assert_cmpint(pread(fd, again, 512, 3 * 512), ==, 512);
+    g_assert_cmpint(pread(fd, again, 512, 1536), ==, 512);
     g_assert_cmpmem(again, 512, bytes, 512);
     close(fd);
     tear_down(&fixture);
@@ -143,20 +143,20 @@ static void
 test_bounds(void)
 {
     static const struct {
-        guint32 type;
         guint64 sector;
         gsize bytes;
+        guint32 type;
         guint8 status;
-    } cases[] = {{VIRTIO_BLK_T_IN, DISK_SECTORS, 512, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_IN, DISK_SECTORS - 1, 1024, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_OUT, DISK_SECTORS - 1, 1024, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_IN, G_MAXUINT64, 512, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_OUT, G_MAXUINT64 / 512, 512, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_IN, 0, 511, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_OUT, 0, 513, VIRTIO_BLK_S_IOERR},
-                 {VIRTIO_BLK_T_DISCARD, 0, 16, VIRTIO_BLK_S_UNSUPP},
-                 {0xffffffff, 0, 512, VIRTIO_BLK_S_UNSUPP},
-                 {VIRTIO_BLK_T_IN, DISK_SECTORS - 1, 512, VIRTIO_BLK_S_OK}};
+    } cases[] = {{DISK_SECTORS, 512, VIRTIO_BLK_T_IN, VIRTIO_BLK_S_IOERR},
+                 {DISK_SECTORS - 1, 1024, VIRTIO_BLK_T_IN, VIRTIO_BLK_S_IOERR},
+                 {DISK_SECTORS - 1, 1024, VIRTIO_BLK_T_OUT, VIRTIO_BLK_S_IOERR},
+                 {G_MAXUINT64, 512, VIRTIO_BLK_T_IN, VIRTIO_BLK_S_IOERR},
+                 {G_MAXUINT64 / 512, 512, VIRTIO_BLK_T_OUT, VIRTIO_BLK_S_IOERR},
+                 {0, 511, VIRTIO_BLK_T_IN, VIRTIO_BLK_S_IOERR},
+                 {0, 513, VIRTIO_BLK_T_OUT, VIRTIO_BLK_S_IOERR},
+                 {0, 16, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_UNSUPP},
+                 {0, 512, 0xffffffff, VIRTIO_BLK_S_UNSUPP},
+                 {DISK_SECTORS - 1, 512, VIRTIO_BLK_T_IN, VIRTIO_BLK_S_OK}};
     Fixture fixture = {0};
 
     set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
@@ -198,13 +198,11 @@ static void
 test_merged_requests(void)
 {
     Fixture fixture = {0};
-    enum {
-        N = 12
-    };
+    const guint64 n = 12;
     struct vring_used_elem used;
 
     set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
-    for (guint i = 0; i < N; i++) {
+    for (guint64 i = 0; i < n; i++) {
         guint64 sector = i == 7 ? DISK_SECTORS : i * 2;
         GuestRamPiece pieces[] = {
             {HEADER + 16 * i, 16}, {DATA + 0x2000 * i, 512}, {DATA + 0x2000 * i + 0x1000, 512}, {STATUS + i, 1}};
@@ -213,7 +211,7 @@ test_merged_requests(void)
     }
     driver_kick(&fixture.driver, 0);
     serve(&fixture);
-    for (guint i = 0; i < N; i++) {
+    for (guint64 i = 0; i < n; i++) {
         guint8 status, byte[2];
         g_assert_true(driver_take_used(&fixture.driver, 0, &used));
         g_assert_cmpuint(used.id, ==, 4 * i);
