@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/* System calls: ioctl(KVM_TRANSLATE). */
 #include <machine/registers.h>
 #include <machine/vcpu.h>
+#include <sys/ioctl.h>
 
 #define HEX64 "%016" G_GINT64_MODIFIER "x"
+
+#define PAGE_BYTES 4096
+#define MEMORY_BYTES 64
 
 typedef struct {
     const char *name;
@@ -22,6 +27,25 @@ print_segment(const char *name, const struct kvm_segment *segment, GString *text
     g_string_append_printf(text, "\n  %-6s %04x base " HEX64 " limit %08x type %x dpl %u %s%s%s%s", name, segment->selector,
                            (guint64)segment->base, segment->limit, segment->type, segment->dpl, segment->present ? "p" : "-",
                            segment->s ? "s" : "-", segment->l ? "l" : "-", segment->db ? "d" : "-");
+}
+
+/* What lies at a linear address, as far as its page reaches; nothing where none is mapped. */
+static void
+print_memory(Machine *machine, guint vcpu, const char *name, guint64 address, gsize size, GString *text)
+{
+    struct kvm_translation translation = {.linear_address = address};
+    guint8 bytes[MEMORY_BYTES];
+    gsize in_page = PAGE_BYTES - address % PAGE_BYTES;
+
+    size = MIN(MIN(size, sizeof bytes), in_page);
+    g_string_append_printf(text, "\n  %-6s", name);
+    if (ioctl(vcpu_fd(machine, vcpu), KVM_TRANSLATE, &translation) < 0 || !translation.valid ||
+        !guest_ram_load(machine_ram(machine), translation.physical_address, bytes, size)) {
+        g_string_append(text, " not in RAM");
+        return;
+    }
+    for (gsize i = 0; i < size; i++)
+        g_string_append_printf(text, " %02x", bytes[i]);
 }
 
 void
@@ -49,5 +73,7 @@ registers_print(Machine *machine, guint vcpu, GString *text)
     print_segment("ss", &sregs.ss, text);
     print_segment("ds", &sregs.ds, text);
     print_segment("tr", &sregs.tr, text);
+    print_memory(machine, vcpu, "at rip", regs.rip, MEMORY_BYTES, text);
+    print_memory(machine, vcpu, "at rsp", regs.rsp, MEMORY_BYTES, text);
     g_string_append_c(text, '\n');
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A vCPU's registers in words, for whoever wants to know where a guest died. */
+/* A vCPU's registers, its code and its stack in words, for whoever wants to know where a guest died. */
 #pragma once
 
 #include <machine/machine.h>
