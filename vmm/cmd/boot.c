@@ -4,6 +4,7 @@
  * control socket says so. The main thread sits in a GMainLoop; vCPUs have threads of their own.
  */
 #include <board/board.h>
+#include <control/control.h>
 #include <dirtylog/dirtylog.h>
 #include <glib-unix.h>
 #include <machine/boot.h>
@@ -20,7 +21,8 @@
 typedef struct {
     char *kernel, *initrd, *append;
     char *memory, *ram, *vcpus, *ring;
-    char *log;
+    char *log, *control;
+    char **disks;
     gboolean paused;
 } Options;
 
@@ -32,7 +34,9 @@ typedef struct {
     BoardConfig config;
     guint8 *kernel, *initrd;
     char *command_line;
+    BoardDisk disks[BOARD_MAX_DISKS];
     Board *board;
+    ControlServer *control;
     GMainLoop *loop;
     int signal;
 } Guest;
@@ -40,17 +44,19 @@ typedef struct {
 static void
 options_clear(Options *options)
 {
-    char *strings[] = {options->kernel, options->initrd, options->append, options->memory,
-                       options->ram,    options->vcpus,  options->ring,   options->log};
+    char *strings[] = {options->kernel, options->initrd, options->append, options->memory, options->ram,
+                       options->vcpus,  options->ring,   options->log,    options->control};
 
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
+    g_strfreev(options->disks);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
 static void
 guest_clear(Guest *guest)
 {
+    control_server_free(guest->control);
     board_free(guest->board);
     g_clear_pointer(&guest->loop, g_main_loop_unref);
     g_free(guest->kernel);
@@ -120,13 +126,51 @@ read_files(const Options *options, Guest *guest, GError **error)
     return TRUE;
 }
 
+/* Takes @word off the end of @disk, when it is there behind a comma. */
+static gboolean
+strip_word(char *disk, const char *word)
+{
+    char *comma = strrchr(disk, ',');
+
+    if (!comma || comma == disk || strcmp(comma + 1, word) != 0)
+        return FALSE;
+    *comma = '\0';
+    return TRUE;
+}
+
+/* FILE[,ro][,direct]: the words are taken off from the end, in any order, so that a file's name may have commas. */
+static gboolean
+parse_disks(const Options *options, Guest *guest, GError **error)
+{
+    guint n = options->disks ? g_strv_length(options->disks) : 0;
+
+    if (n > BOARD_MAX_DISKS) {
+        g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "--disk: %u of them: at most %u", n, BOARD_MAX_DISKS);
+        return FALSE;
+    }
+    for (guint i = 0; i < n; i++) {
+        BoardDisk *disk = &guest->disks[i];
+        for (gboolean more = TRUE; more;) {
+            gboolean read_only = strip_word(options->disks[i], "ro");
+            gboolean direct = strip_word(options->disks[i], "direct");
+            disk->read_only |= read_only;
+            disk->direct |= direct;
+            more = read_only || direct;
+        }
+        disk->path = options->disks[i];
+    }
+    guest->config.disks = guest->disks;
+    guest->config.n_disks = n;
+    return TRUE;
+}
+
 static gboolean
 describe(const Options *options, Guest *guest, GError **error)
 {
     const char *append = options->append ? options->append : "";
 
     if (!parse_numbers(options, &guest->config, error) || !check_usage(options, &guest->config, error) ||
-        !read_files(options, guest, error))
+        !parse_disks(options, guest, error) || !read_files(options, guest, error))
         return FALSE;
     /* the embedded guest has no other way to learn how many it has */
     guest->command_line = options->kernel ? g_strdup(append) : g_strdup_printf("vcpus=%u %s", guest->config.vcpus, append);
@@ -172,6 +216,18 @@ terminated(gpointer user)
     return quit(guest->loop);
 }
 
+/* Whoever holds the control socket lets a paused guest go; without one it stands until it is ended. */
+static gboolean
+add_control(const Options *options, Guest *guest, GError **error)
+{
+    ControlConfig config = {.uri = options->control, .paused = options->paused};
+
+    if (!options->control)
+        return !options->paused || machine_pause(board_machine(guest->board), error);
+    guest->control = control_server_new(guest->board, &config, error);
+    return guest->control != NULL;
+}
+
 static gboolean
 run_guest(const Options *options, Guest *guest, GError **error)
 {
@@ -180,9 +236,7 @@ run_guest(const Options *options, Guest *guest, GError **error)
         return FALSE;
     guest->loop = g_main_loop_new(NULL, FALSE);
     machine_add_stop_hook(board_machine(guest->board), machine_ended, guest);
-    if (options->paused && !machine_pause(board_machine(guest->board), error))
-        return FALSE;
-    if (!board_start(guest->board, error))
+    if (!add_control(options, guest, error) || !board_start(guest->board, error))
         return FALSE;
     g_unix_signal_add(SIGINT, interrupted, guest);
     g_unix_signal_add(SIGTERM, terminated, guest);
@@ -247,11 +301,14 @@ run(int argc, char **argv)
          "What to boot: a bzImage, a vmlinux or another PVH ELF; unasked, the embedded guest", "FILE"},
         {"initrd", 0, 0, G_OPTION_ARG_FILENAME, &options.initrd, "The kernel's initrd", "FILE"},
         {"append", 0, 0, G_OPTION_ARG_STRING, &options.append, "The kernel's command line, such as console=ttyS0", "STRING"},
+        {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.disks, "A virtio-blk disk from a raw image; may be repeated",
+         "FILE[,ro][,direct]"},
         {"vcpus", 0, 0, G_OPTION_ARG_STRING, &options.vcpus, "How many vCPUs (1)", "N"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &options.memory, "How much RAM (512M)", "SIZE"},
         {"ram", 0, 0, G_OPTION_ARG_STRING, &options.ram, "What backs it (shmem)", "KIND"},
         {"dirty-ring-size", 0, 0, G_OPTION_ARG_STRING, &options.ring,
          "Entries of each vCPU's dirty ring, instead of KVM's dirty bitmaps", "N"},
+        {"control", 0, 0, G_OPTION_ARG_STRING, &options.control, "Listen there for QMP clients", "unix:PATH"},
         {"paused", 0, 0, G_OPTION_ARG_NONE, &options.paused, "Do not let the guest run yet", NULL},
         {"log", 0, 0, G_OPTION_ARG_FILENAME, &options.log, "Write the vCPUs' registers there at the end", "FILE"},
         {0}};

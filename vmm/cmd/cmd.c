@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/revision.h"
+#include "control/control.h"
 #include "machine/error.h"
 
 G_DEFINE_QUARK(cmd-error, cmd_error);
@@ -21,7 +22,8 @@ G_DEFINE_QUARK(cmd-error, cmd_error);
 static int
 status_of(const GError *error)
 {
-    if (error->domain == G_OPTION_ERROR || error->domain == CMD_ERROR)
+    if (error->domain == G_OPTION_ERROR || error->domain == CMD_ERROR ||
+        g_error_matches(error, CONTROL_ERROR, CONTROL_ERROR_USAGE))
         return EXIT_USAGE;
     /* MACHINE_ERROR's codes are DL_ERROR's */
     if (error->domain == DL_ERROR || error->domain == MACHINE_ERROR) {
