@@ -176,10 +176,12 @@ build(Machine *machine, const MachineConfig *config, GError **error)
     save_affinity(machine);
     machine->vcpus = g_new0(Vcpu, config->vcpus);
     machine->n_vcpus = config->vcpus;
+    machine->has_pit = config->pit;
     for (guint i = 0; i < machine->n_vcpus; i++) {
         if (!vcpu_create(machine, i, error))
             return FALSE;
     }
+    state_add_sections(machine);
     return TRUE;
 }
 
@@ -219,6 +221,7 @@ machine_free(Machine *machine)
     g_array_unref(machine->pausables);
     g_array_unref(machine->stop_hooks);
     g_array_unref(machine->sections);
+    state_free_sections(machine->state_sections);
     g_ptr_array_unref(machine->gates);
     g_free(machine->crash_reason);
     g_free(machine->affinity);

@@ -35,6 +35,8 @@ typedef struct {
     guint64 left_generation;
 } Vcpu;
 
+typedef struct StateSections StateSections;
+
 typedef struct {
     MachinePauseFunc pause;
     MachineResumeFunc resume;
@@ -62,6 +64,8 @@ struct Machine {
     GArray *pausables;
     GArray *stop_hooks;
     GArray *sections;
+    gboolean has_pit;
+    StateSections *state_sections; /* its own among them */
     GPtrArray *gates;
     MachineRingFullFunc ring_full;
     gpointer ring_full_user;
@@ -96,6 +100,12 @@ void vcpu_handle_exit(Vcpu *vcpu, int result, int error_number);
 /* --- section.c --- */
 
 GArray *machine_sections_new(void);
+
+/* --- state_vm.c --- */
+
+/** state_add_sections: registers the machine's own sections: time, interrupt controllers, PIT, vCPUs. Last in machine_new(). */
+void state_add_sections(Machine *machine);
+void state_free_sections(StateSections *sections);
 
 /* --- gate.c --- */
 

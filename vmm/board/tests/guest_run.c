@@ -19,7 +19,7 @@ ring(gpointer user, guint vcpu, guint64 offset, guint size, guint64 value)
         run->done++;
     run->panicked = run->panicked || value == ABI_DOORBELL_PANIC;
     g_cond_broadcast(&run->changed);
-    while (!run->stopping && (value != ABI_DOORBELL_READY || run->ready < round * run->n_vcpus))
+    while (!run->stopping && (value != ABI_DOORBELL_READY || (!run->free_running && run->ready < round * run->n_vcpus)))
         g_cond_wait(&run->changed, &run->lock);
     g_mutex_unlock(&run->lock);
     vcpu_unpark(board_machine(run->board), vcpu);

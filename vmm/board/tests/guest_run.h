@@ -18,6 +18,7 @@ typedef struct {
     guint done;  /* vCPUs held at DONE */
     gboolean panicked;
     gboolean stopping;
+    gboolean free_running; /* set before the start: no pass waits for anybody; a barrier's count does not move to another board */
     GString *serial;
 } GuestRun;
 
