@@ -231,7 +231,7 @@ test_matrix(void)
     g_assert_cmpstr(json_object_get_string_member(root, "schema"), ==, SEMANTICS_SCHEMA);
     g_assert_cmpuint(json_array_get_length(json_object_get_array_member(root, "results")), ==, rows->len);
     semantics_table_text(rows, info, 80, table);
-    g_assert_nonnull(strstr(table->str, "discard.punch-hole-clean-told"));
+    g_assert_nonnull(strstr(table->str, "discard.madv-remove-clean-told"));
 }
 
 int
