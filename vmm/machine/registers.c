@@ -7,7 +7,9 @@
 #define HEX64 "%016" G_GINT64_MODIFIER "x"
 
 #define PAGE_BYTES 4096
-#define MEMORY_BYTES 64
+#define CODE_BYTES 64
+#define STACK_BYTES 1024
+#define BYTES_IN_LINE 64
 
 typedef struct {
     const char *name;
@@ -34,7 +36,7 @@ static void
 print_memory(Machine *machine, guint vcpu, const char *name, guint64 address, gsize size, GString *text)
 {
     struct kvm_translation translation = {.linear_address = address};
-    guint8 bytes[MEMORY_BYTES];
+    guint8 bytes[STACK_BYTES];
     gsize in_page = PAGE_BYTES - address % PAGE_BYTES;
 
     size = MIN(MIN(size, sizeof bytes), in_page);
@@ -45,7 +47,7 @@ print_memory(Machine *machine, guint vcpu, const char *name, guint64 address, gs
         return;
     }
     for (gsize i = 0; i < size; i++)
-        g_string_append_printf(text, " %02x", bytes[i]);
+        g_string_append_printf(text, "%s%02x", i && i % BYTES_IN_LINE == 0 ? "\n         " : " ", bytes[i]);
 }
 
 void
@@ -73,7 +75,7 @@ registers_print(Machine *machine, guint vcpu, GString *text)
     print_segment("ss", &sregs.ss, text);
     print_segment("ds", &sregs.ds, text);
     print_segment("tr", &sregs.tr, text);
-    print_memory(machine, vcpu, "at rip", regs.rip, MEMORY_BYTES, text);
-    print_memory(machine, vcpu, "at rsp", regs.rsp, MEMORY_BYTES, text);
+    print_memory(machine, vcpu, "at rip", regs.rip, CODE_BYTES, text);
+    print_memory(machine, vcpu, "at rsp", regs.rsp, STACK_BYTES, text);
     g_string_append_c(text, '\n');
 }
