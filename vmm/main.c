@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* dirtylab: picks the subcommand, nothing else. */
+/* dirtylab: boots a guest by itself, and leaves every other subcommand to dirtylab-tools (cmd/tools.h). */
 #include <locale.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
 #include "cmd/revision.h"
-
-static const Subcommand *const subcommands[] = {
-    &cmd_probe,
-    &cmd_boot,
-    &cmd_bench,
-    &cmd_semantics,
-};
-
-static void
-print_help(void)
-{
-    g_print("Which pages were written? Dirty trackers of KVM and mm, measured on a running guest.\n\n"
-            "Usage:\n  dirtylab SUBCOMMAND [OPTION…]\n  dirtylab --help | --version\n\nSubcommands:\n");
-    for (guint i = 0; i < G_N_ELEMENTS(subcommands); i++)
-        g_print("  %-16s %s\n                   %s\n", subcommands[i]->name, subcommands[i]->summary, subcommands[i]->example);
-    g_print("\ndirtylab SUBCOMMAND --help shows a subcommand's options.\n");
-}
+#include "cmd/tools.h"
 
 int
 main(int argc, char **argv)
@@ -30,18 +14,11 @@ main(int argc, char **argv)
 
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
-    for (guint i = 0; i < G_N_ELEMENTS(subcommands); i++) {
-        if (g_str_equal(name, subcommands[i]->name))
-            return subcommands[i]->run(argc - 1, argv + 1);
-    }
+    if (g_str_equal(name, cmd_boot.name))
+        return cmd_boot.run(argc - 1, argv + 1);
     if (g_str_equal(name, "--version")) {
         g_print("dirtylab %s (%s)\n", DIRTYLAB_VERSION, DIRTYLAB_REVISION);
         return EXIT_DONE;
     }
-    if (g_str_equal(name, "--help") || g_str_equal(name, "-h")) {
-        print_help();
-        return argc > 1 ? EXIT_DONE : EXIT_USAGE;
-    }
-    g_printerr("dirtylab: \"%s\" is no subcommand: see dirtylab --help\n", name);
-    return EXIT_USAGE;
+    return tools_exec(argv);
 }

@@ -73,7 +73,7 @@ copy_modules() {
 
 # What of the build goes in: the program, the library and every test, with what a test in sh reads.
 programs() {
-    echo build/vmm/dirtylab
+    printf '%s\n' build/vmm/dirtylab build/vmm/dirtylab-tools
     echo build/guest-tests/linux/tests/guest.sh
     find build \( -path '*/tests/*' -executable -o -name 'libdirtylog.so*' \) -type f ! -path '*.p/*' ! -name 'libno-*' -print
 }

@@ -3,15 +3,15 @@
  * `dirtylab boot`: runs a guest with its serial console on the terminal, until it ends by itself, a signal comes or a client of the
  * control socket says so. The main thread sits in a GMainLoop; vCPUs have threads of their own.
  */
-#include <board/board.h>
-#include <control/control.h>
 #include <dirtylog/dirtylog.h>
 #include <glib-unix.h>
 #include <machine/boot.h>
 #include <machine/registers.h>
 #include <unistd.h>
 
+#include "cmd/boot.h"
 #include "cmd/cmd.h"
+#include "cmd/tools.h"
 #include "machine/error.h"
 
 #define MEMORY_UNASKED (UINT64_C(512) << 20)
@@ -36,7 +36,7 @@ typedef struct {
     char *command_line;
     BoardDisk disks[BOARD_MAX_DISKS];
     Board *board;
-    ControlServer *control;
+    gpointer control;
     GMainLoop *loop;
     int signal;
 } Guest;
@@ -56,7 +56,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 static void
 guest_clear(Guest *guest)
 {
-    control_server_free(guest->control);
+    if (guest->control)
+        boot_control.stop(guest->control);
     board_free(guest->board);
     g_clear_pointer(&guest->loop, g_main_loop_unref);
     g_free(guest->kernel);
@@ -128,19 +129,35 @@ read_files(const Options *options, Guest *guest, GError **error)
     return TRUE;
 }
 
-/* Takes @word off the end of @disk, when it is there behind a comma. */
+/* FILE[,ro][,direct]: what lies behind the first comma is words. */
 static gboolean
-strip_word(char *disk, const char *word)
+parse_disk(char *text, BoardDisk *disk, GError **error)
 {
-    char *comma = strrchr(disk, ',');
+    char *word = strchr(text, ',');
 
-    if (!comma || comma == disk || strcmp(comma + 1, word) != 0)
-        return FALSE;
-    *comma = '\0';
-    return TRUE;
+    disk->path = text;
+    while (word) {
+        char *next = strchr(word + 1, ',');
+        *word++ = '\0';
+        if (next)
+            *next = '\0';
+        if (g_str_equal(word, "ro"))
+            disk->read_only = TRUE;
+        else if (g_str_equal(word, "direct"))
+            disk->direct = TRUE;
+        else {
+            g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "--disk: \"%s\" is unknown: ro and direct may stand behind the file",
+                        word);
+            return FALSE;
+        }
+        word = next;
+    }
+    if (*text)
+        return TRUE;
+    g_set_error_literal(error, CMD_ERROR, CMD_ERROR_USAGE, "--disk: there is no file: give FILE[,ro][,direct]");
+    return FALSE;
 }
 
-/* FILE[,ro][,direct]: the words are taken off from the end, in any order, so that a file's name may have commas. */
 static gboolean
 parse_disks(const Options *options, Guest *guest, GError **error)
 {
@@ -151,15 +168,8 @@ parse_disks(const Options *options, Guest *guest, GError **error)
         return FALSE;
     }
     for (guint i = 0; i < n; i++) {
-        BoardDisk *disk = &guest->disks[i];
-        for (gboolean more = TRUE; more;) {
-            gboolean read_only = strip_word(options->disks[i], "ro");
-            gboolean direct = strip_word(options->disks[i], "direct");
-            disk->read_only |= read_only;
-            disk->direct |= direct;
-            more = read_only || direct;
-        }
-        disk->path = options->disks[i];
+        if (!parse_disk(options->disks[i], &guest->disks[i], error))
+            return FALSE;
     }
     guest->config.disks = guest->disks;
     guest->config.n_disks = n;
@@ -223,11 +233,9 @@ terminated(gpointer user)
 static gboolean
 add_control(const Options *options, Guest *guest, GError **error)
 {
-    ControlConfig config = {.uri = options->control, .paused = options->paused};
-
     if (!options->control)
         return !options->paused || machine_pause(board_machine(guest->board), error);
-    guest->control = control_server_new(guest->board, &config, error);
+    guest->control = boot_control.start(guest->board, options->control, options->paused, error);
     return guest->control != NULL;
 }
 
@@ -320,6 +328,12 @@ run(int argc, char **argv)
 
     if (!cmd_parse(&cmd_boot, entries, argc, argv, &error))
         return error ? cmd_fail(error) : EXIT_DONE;
+    if (options.control && !&boot_control) {
+        g_autofree char **whole = g_new0(char *, (gsize)argc + 2);
+        whole[0] = (char *)"dirtylab";
+        memcpy(whole + 1, argv, (gsize)argc * sizeof *argv);
+        return tools_exec(whole);
+    }
     if (!describe(&options, &guest, &error) || !run_guest(&options, &guest, &error))
         return cmd_fail(error);
     return outcome(&options, &guest);

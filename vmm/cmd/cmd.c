@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the subcommands share. */
+/* What the subcommands share, and needs no JSON: `dirtylab boot` alone is linked with this. */
 #include "cmd/cmd.h"
 
 #include <dirtylog/dirtylog.h>
@@ -7,12 +7,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/revision.h"
-#include "control/control.h"
 #include "machine/error.h"
 
 G_DEFINE_QUARK(cmd-error, cmd_error);
@@ -22,8 +19,7 @@ G_DEFINE_QUARK(cmd-error, cmd_error);
 static int
 status_of(const GError *error)
 {
-    if (error->domain == G_OPTION_ERROR || error->domain == CMD_ERROR ||
-        g_error_matches(error, CONTROL_ERROR, CONTROL_ERROR_USAGE))
+    if (error->domain == G_OPTION_ERROR || error->domain == CMD_ERROR)
         return EXIT_USAGE;
     /* MACHINE_ERROR's codes are DL_ERROR's */
     if (error->domain == DL_ERROR || error->domain == MACHINE_ERROR) {
@@ -183,39 +179,6 @@ cmd_known_rams(void)
 
 /* --- output --- */
 
-/* As the kernel has it, with spaces for the NULs between arguments. */
-char *
-cmd_command_line(void)
-{
-    char *text = NULL;
-    gsize length = 0;
-
-    if (!g_file_get_contents("/proc/self/cmdline", &text, &length, NULL))
-        return g_strdup("dirtylab");
-    for (gsize i = 0; i + 1 < length; i++)
-        if (!text[i])
-            text[i] = ' ';
-    return text;
-}
-
-DocumentInfo *
-cmd_document_info(guint64 seed)
-{
-    DocumentInfo *info = document_info_new();
-    g_auto(DlHostFacts) facts = {0};
-
-    dl_host_facts(&facts);
-    info->host = (HostInfo){g_strdup(facts.kernel), g_strdup(facts.kvm), g_strdup(facts.mmu),
-                            g_strdup(facts.cpu),    facts.cores,         facts.memory_bytes};
-    info->version = g_strdup(DIRTYLAB_VERSION);
-    info->revision = g_strdup(DIRTYLAB_REVISION);
-    info->command = cmd_command_line();
-    info->seed = seed;
-    info->complete = TRUE;
-    document_info_start(info);
-    return info;
-}
-
 guint
 cmd_columns(void)
 {
@@ -224,30 +187,6 @@ cmd_columns(void)
     if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
         return size.ws_col;
     return 80;
-}
-
-gboolean
-cmd_check_output(const char *path, GError **error)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    struct stat file;
-    int problem = 0;
-
-    if (g_str_equal(path, "-"))
-        return TRUE;
-    if (stat(path, &file) == 0) {
-        if (S_ISDIR(file.st_mode))
-            problem = EISDIR;
-        else if (access(path, W_OK))
-            problem = errno;
-    } else if (access(folder, W_OK | X_OK)) {
-        problem = errno;
-    }
-    if (!problem)
-        return TRUE;
-    g_set_error(error, RESULTS_ERROR, RESULTS_ERROR_IO, "%s cannot be written: %s; nothing was measured", path,
-                g_strerror(problem));
-    return FALSE;
 }
 
 /* --- interruption --- */

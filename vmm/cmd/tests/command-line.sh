@@ -79,7 +79,7 @@ if [ -e /dev/kvm ]; then
     chmod 755 "$work"
     as_nobody='exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"'
     expect "no /dev/kvm is said so" 3 '/dev/kvm' unshare -m bash -c "$own_dev"'exec "$@"' - "$dirtylab" "${small[@]}" --tracker none
-    cp "$dirtylab" "$work/dirtylab" && chmod 755 "$work/dirtylab"
+    cp "$dirtylab" "$dirtylab-tools" "$work/" && chmod 755 "$work"/dirtylab*
     expect "no permission on /dev/kvm is said so" 3 '/dev/kvm.*[Pp]ermission|[Pp]ermission.*/dev/kvm' \
         unshare -m bash -c "$own_dev"'mknod -m 600 /dev/kvm c 10 232 && '"$as_nobody" - "$work/dirtylab" "${small[@]}" --tracker none
     if [ "$(cat /proc/sys/vm/unprivileged_userfaultfd)" = 0 ]; then
