@@ -88,13 +88,25 @@ doorbell_free(Doorbell *doorbell)
     g_free(doorbell);
 }
 
+static void
+release_to(Doorbell *doorbell, gboolean all)
+{
+    g_mutex_lock(&doorbell->lock);
+    doorbell->released = all ? G_MAXUINT64 : doorbell->released + 1;
+    g_cond_broadcast(&doorbell->changed);
+    g_mutex_unlock(&doorbell->lock);
+}
+
 void
 doorbell_release(Doorbell *doorbell)
 {
-    g_mutex_lock(&doorbell->lock);
-    doorbell->released++;
-    g_cond_broadcast(&doorbell->changed);
-    g_mutex_unlock(&doorbell->lock);
+    release_to(doorbell, FALSE);
+}
+
+void
+doorbell_open(Doorbell *doorbell)
+{
+    release_to(doorbell, TRUE);
 }
 
 gboolean

@@ -14,5 +14,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Doorbell, doorbell_free)
 /** doorbell_release: every vCPU may begin one pass more. */
 void doorbell_release(Doorbell *doorbell);
 
+/** doorbell_open: from now on no vCPU is held. */
+void doorbell_open(Doorbell *doorbell);
+
 /** doorbell_all_ready: whether every vCPU has finished each pass that it was let go for and is held again. */
 gboolean doorbell_all_ready(Doorbell *doorbell);

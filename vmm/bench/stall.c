@@ -24,6 +24,23 @@ stall_read(const GuestRam *ram, guint vcpus, struct abi_histogram *sum)
     }
 }
 
+void
+stall_since(struct abi_histogram *now, const struct abi_histogram *before)
+{
+    for (guint i = 0; i < ABI_HISTOGRAM_BUCKETS; i++)
+        now->count[i] -= MIN(now->count[i], before->count[i]);
+    now->total_cycles -= MIN(now->total_cycles, before->total_cycles);
+}
+
+void
+stall_clear_max(GuestRam *ram, guint vcpus)
+{
+    const guint64 zero = 0;
+
+    for (guint vcpu = 0; vcpu < vcpus; vcpu++)
+        guest_ram_store(ram, ABI_HISTOGRAM_GPA(vcpu) + offsetof(struct abi_histogram, max_cycles), &zero, sizeof zero);
+}
+
 static guint64
 total_count(const struct abi_histogram *histogram)
 {

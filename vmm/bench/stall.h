@@ -10,6 +10,14 @@
 void stall_read(const GuestRam *ram, guint vcpus, struct abi_histogram *sum);
 void stall_add(struct abi_histogram *sum, const struct abi_histogram *more);
 
+/**
+ * stall_since: takes @before, read earlier from the same guest, out of @now. @now's maximum stays: whoever wants that of the time between
+ * clears it in the guest then (stall_clear_max()).
+ */
+void stall_since(struct abi_histogram *now, const struct abi_histogram *before);
+/** stall_clear_max: the machine stands still. */
+void stall_clear_max(GuestRam *ram, guint vcpus);
+
 /** stall_percentile: the time in ns below which @share (0 to 1) of the stores lie; the middle of their bucket. 0 of no stores. */
 double stall_percentile(const struct abi_histogram *histogram, double share, double ns_per_cycle);
 

@@ -203,6 +203,61 @@ write_list_close_window(WriteList *list, const guint64 *positions)
     return &list->window;
 }
 
+const WriteWindow *
+write_list_take_running(WriteList *list, const guint64 *positions)
+{
+    for (guint actor = 0; actor < list->n_actors; actor++) {
+        if (!write_list_pass_writes(list, actor))
+            continue;
+        advance(list, actor, positions[actor]);
+        list->stood_at[actor] = positions[actor];
+        dl_bitmap_set(list->window.in_flight, locate(list, actor, positions[actor]).page);
+    }
+    list->any_closed = TRUE;
+    return &list->window;
+}
+
+void
+write_list_skip_to(WriteList *list, const guint64 *positions)
+{
+    for (guint actor = 0; actor < list->n_actors; actor++)
+        list->cursor[actor] = list->stood_at[actor] = positions[actor];
+}
+
+static guint64
+recent_start(guint64 position, guint64 depth)
+{
+    return position > depth ? position - depth : 0;
+}
+
+/* Two actors may store to the same word, in an order that nobody knows: either value will do. */
+guint64
+write_list_wrong_words(const WriteList *list, const guint64 *positions, guint64 depth)
+{
+    g_autoptr(GHashTable) words = g_hash_table_new(NULL, NULL); /* address → whether one of its values is there */
+    guint64 wrong = 0;
+
+    for (guint actor = 0; actor < list->n_actors; actor++) {
+        if (!write_list_pass_writes(list, actor))
+            continue;
+        for (guint64 at = recent_start(positions[actor], depth); at <= positions[actor]; at++) {
+            Locus locus = locate(list, actor, at); /* the last one is in flight: its value may be there, but need not */
+            gboolean holds = locus.word && *locus.word == locus.value;
+
+            if (!locus.word || (at == positions[actor] && !holds))
+                continue;
+            gpointer word = (gpointer)(gsize)locus.word;
+            holds = holds || GPOINTER_TO_INT(g_hash_table_lookup(words, word));
+            g_hash_table_insert(words, word, GINT_TO_POINTER(holds));
+        }
+    }
+    GHashTableIter iter;
+    gpointer holds;
+    for (g_hash_table_iter_init(&iter, words); g_hash_table_iter_next(&iter, NULL, &holds);)
+        wrong += !GPOINTER_TO_INT(holds);
+    return wrong;
+}
+
 guint64
 write_list_first_writes(const WriteList *list, guint64 pass)
 {

@@ -56,5 +56,19 @@ void write_list_open_window(WriteList *list);
 /** write_list_close_window: the actors stand still at @positions[]. The window lives until the next is opened. */
 const WriteWindow *write_list_close_window(WriteList *list, const guint64 *positions);
 
+/**
+ * write_list_take_running: closes the window while the actors run on, at positions that they had some time ago: only what lies before is
+ * counted as written, and the write at each position is in flight. RAM is not asked.
+ */
+const WriteWindow *write_list_take_running(WriteList *list, const guint64 *positions);
+/** write_list_skip_to: what was written before @positions is forgotten. */
+void write_list_skip_to(WriteList *list, const guint64 *positions);
+
+/**
+ * write_list_wrong_words: looks at the last @depth writes of each actor, which stand still at @positions[]: how many of the words in RAM hold
+ * a value that none of these writes stored there. Patterns that store nothing of their own: 0.
+ */
+guint64 write_list_wrong_words(const WriteList *list, const guint64 *positions, guint64 depth);
+
 /** write_list_first_writes: pages first written since a re-arm by the writes of @pass that lie in closed windows. */
 guint64 write_list_first_writes(const WriteList *list, guint64 pass);
