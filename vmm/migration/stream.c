@@ -237,13 +237,27 @@ peer_gave_up(const Frame *frame, GError **error)
     return FALSE;
 }
 
+static gboolean
+wait_for_frame(Stream *stream, gint64 deadline, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    if (channel_wait_readable(stream->channel, deadline, &local))
+        return TRUE;
+    if (g_error_matches(local, CHANNEL_ERROR, CHANNEL_ERROR_STALLED))
+        g_set_error_literal(error, CHANNEL_ERROR, CHANNEL_ERROR_STALLED, "the other side has said nothing in time");
+    else
+        g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 gboolean
 stream_receive(Stream *stream, guint expected, gint64 deadline, Frame *frame, GError **error)
 {
     guint8 bytes[STREAM_HEADER_BYTES];
     FrameHead head;
 
-    if (!channel_wait_readable(stream->channel, deadline, error) ||
+    if (!wait_for_frame(stream, deadline, error) ||
         !channel_read_all(stream->channel, bytes, sizeof bytes, CHANNEL_NO_DEADLINE, error) ||
         !stream_parse_head(bytes, &head, error) || !check_due(stream, &head, expected | FRAME_BIT(FRAME_ERROR), error) ||
         !read_payload(stream, &head, error))

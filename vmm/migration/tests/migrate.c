@@ -2,6 +2,10 @@
 /* Migrations that go well: every tracker, every kind of RAM, moves in the middle; and all of RAM compared. */
 #include "rig.h"
 
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+
 typedef struct {
     const char *tracker;
     DlRamKind ram;
@@ -61,10 +65,284 @@ add_combinations(void)
     }
 }
 
+/* --- other kinds of RAM --- */
+
+typedef struct {
+    DlRamKind from, to;
+} Kinds;
+
+static void
+test_kinds(gconstpointer data)
+{
+    const Kinds *kinds = data;
+    const RigConfig config = {.ram = kinds->from, .to_ram = kinds->to};
+
+    if (!rig_ram_here(kinds->from, 64 * MIB) || !rig_ram_here(kinds->to, 64 * MIB))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+}
+
+static void
+add_kinds(void)
+{
+    static const Kinds pairs[] = {{DL_RAM_SHMEM, DL_RAM_HUGETLB_2M},
+                                  {DL_RAM_HUGETLB_2M, DL_RAM_SHMEM},
+                                  {DL_RAM_SHMEM_THP, DL_RAM_SHMEM},
+                                  {DL_RAM_SHMEM, DL_RAM_SHMEM_THP}};
+
+    for (guint i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        g_autofree char *path = g_strdup_printf("/migrate/from-%s-to-%s/all-ram-arrives", dl_ram_kind_name(pairs[i].from),
+                                                dl_ram_kind_name(pairs[i].to));
+        g_test_add_data_func(path, &pairs[i], test_kinds);
+    }
+}
+
+/* --- moves from tracker to tracker --- */
+
+static void
+test_move(gconstpointer data)
+{
+    const MigrationMove *move = data;
+    gboolean ring = g_str_equal(move->from, "kvm-ring") || g_str_equal(move->to, "kvm-ring");
+    const RigConfig config = {.tracker = move->from, .ring = ring, .moves = move, .n_moves = 1};
+    g_auto(MigrationInfo) info = {0};
+
+    if (!rig_tracker_here(move->from, DL_RAM_SHMEM) || !rig_tracker_here(move->to, DL_RAM_SHMEM))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    migration_source_query(rig->source, &info);
+    g_assert_cmpstr(g_array_index(info.passes, MigrationPass, 0).tracker, ==, move->from);
+    g_assert_cmpstr(g_array_index(info.passes, MigrationPass, info.passes->len - 1).tracker, ==, move->to);
+}
+
+static void
+free_move(gpointer move)
+{
+    g_free(move);
+}
+
+static void
+add_moves(void)
+{
+    for (guint from = 1; from < dl_n_trackers(); from++) {
+        for (guint to = 1; to < dl_n_trackers(); to++) {
+            const DlTrackerFacts *a = dl_tracker_facts(from), *b = dl_tracker_facts(to);
+            gboolean slots_and_ring = (a->holds == DL_HOLDS_RING && b->holds == DL_HOLDS_MEMSLOT_LOG) ||
+                                      (b->holds == DL_HOLDS_RING && a->holds == DL_HOLDS_MEMSLOT_LOG);
+            if (from == to || slots_and_ring) /* KVM gives a VM one or the other */
+                continue;
+            MigrationMove *move = g_new(MigrationMove, 1);
+            *move = (MigrationMove){a->name, b->name, 2};
+            g_autofree char *path = g_strdup_printf("/migrate/move-%s-to-%s/all-ram-arrives", a->name, b->name);
+            g_test_add_data_func_full(path, move, test_move, free_move);
+        }
+    }
+}
+
+/* From tracker to tracker all the while, by somebody else than the migration, which crawls until that is done. */
+static void
+test_moves_at_any_time(void)
+{
+    static const char *const names[] = {"kvm-bitmap", "pagemap-scan", "kvm-bitmap-clear", "uffd-wp"};
+    const RigConfig config = {
+        .vcpus = 2, .parameters = {.max_bandwidth = 2 * MIB}, .workload = "pattern=random pages=1000 pace=2000000"};
+    g_autoptr(Rig) rig = rig_new(&config);
+    guint moves = 0;
+
+    rig_new_destination(rig, -1);
+    rig_new_source(rig, -1);
+    while (!migration_source_wait(rig->source, 5)) {
+        moves += migration_source_move_tracker(rig->source, names[moves % G_N_ELEMENTS(names)], NULL);
+        if (moves == 20)
+            rig->config.parameters.max_bandwidth = 0;
+        g_assert_true(migration_source_set_parameters(rig->source, &rig->config.parameters, NULL));
+    }
+    g_assert_true(migration_destination_wait(rig->destination, 10000));
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    g_assert_cmpuint(moves, >=, 20);
+}
+
+/* --- what is not there --- */
+
+static guint64
+allocated(GuestRun *run)
+{
+    struct stat status;
+
+    g_assert_cmpint(fstat(guest_ram_memory(board_ram(run->board), 0)->fd, &status), ==, 0);
+    return (guint64)status.st_blocks * 512;
+}
+
+static void
+test_holes(gconstpointer data)
+{
+    DlRamKind kind = GPOINTER_TO_UINT(data);
+    const RigConfig config = {
+        .ram = kind, .to_ram = kind, .memory_bytes = 128 * MIB, .workload = "pattern=sequential pages=64 pace=100000"};
+
+    if (!rig_ram_here(kind, 256 * MIB))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    guint64 before = allocated(rig->from);
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    guint64 after = allocated(rig->from), there = allocated(rig->to);
+    g_test_message("of 128 MiB the source had %" G_GUINT64_FORMAT " KiB, has %" G_GUINT64_FORMAT
+                   ", the destination %" G_GUINT64_FORMAT,
+                   before >> 10, after >> 10, there >> 10);
+    g_assert_cmpuint(after, <, before + 24 * MIB); /* what the guest made meanwhile */
+    g_assert_cmpuint(there, <=, after + 4 * MIB);  /* and the kernel that the board had loaded */
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+}
+
+typedef struct {
+    int fd;
+    off_t offset;
+} Hole;
+
+static gboolean
+punch(gpointer user, GError **error)
+{
+    const Hole *hole = user;
+
+    (void)error;
+    return fallocate(hole->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, hole->offset, DL_PAGE_SIZE * 16) == 0;
+}
+
+typedef struct {
+    GuestRun *run;
+    guint discards;
+} Discarder;
+
+/* When a pass begins: what follows in it has been reported already, what went before has been sent. */
+static void
+discard_some(gpointer user, guint64 pass)
+{
+    Discarder *discarder = user;
+    DlLog *log = board_log(discarder->run->board);
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < 20; i++) {
+        guint64 gpa = 8 * MIB + (pass * 20 + i) % 900 * 16 * DL_PAGE_SIZE;
+        Hole hole = {guest_ram_memory(board_ram(discarder->run->board), 0)->fd, (off_t)gpa};
+        g_assert_true(dl_log_discard(log, gpa, DL_PAGE_SIZE * 16, punch, &hole, &error));
+        discarder->discards++;
+    }
+}
+
+/* What is discarded after it was sent arrives as zeroes. */
+static void
+test_discards(gconstpointer data)
+{
+    Discarder discarder = {0};
+    const RigConfig config = {.tracker = data,
+                              .ring = g_str_equal(data, "kvm-ring"),
+                              .events = {.pass = discard_some, .user = &discarder},
+                              .workload = "pattern=random pages=3000"};
+
+    if (!rig_tracker_here(config.tracker, DL_RAM_SHMEM))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    discarder.run = rig->from;
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    g_assert_cmpuint(discarder.discards, >, 0);
+}
+
+static void
+add_discards(void)
+{
+    for (guint i = 1; i < dl_n_trackers(); i++) {
+        g_autofree char *path = g_strdup_printf("/migrate/discards-under-%s/arrive-as-zeroes", dl_tracker_facts(i)->name);
+        g_test_add_data_func(path, dl_tracker_facts(i)->name, test_discards);
+    }
+}
+
+/* --- and the guest goes on --- */
+
+static void
+test_goes_on(gconstpointer data)
+{
+    const Combination *combination = data;
+    const RigConfig config = {.ram = combination->ram,
+                              .to_ram = combination->ram,
+                              .vcpus = combination->vcpus,
+                              .tracker = combination->tracker,
+                              .let_go = TRUE};
+
+    g_autoptr(Rig) rig = rig_new(&config);
+    guint64 before = rig_total(rig->from);
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_false(migration_destination_is_paused(rig->destination));
+    g_assert_cmpuint(rig_total(rig->to), >=, before);
+    g_assert_true(rig_runs(rig->to));
+    g_assert_false(rig_runs(rig->from));
+    g_assert_cmpuint(rig_total(rig->to), >, rig_total(rig->from));
+    tell(rig, "goes on");
+}
+
+/* Held after its arrival, compared, and then let go. */
+static void
+test_held(void)
+{
+    const RigConfig config = {.vcpus = 2};
+    g_autoptr(Rig) rig = rig_new(&config);
+
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    g_assert_true(migration_destination_is_paused(rig->destination));
+    g_assert_false(rig_runs(rig->to));
+    machine_resume(board_machine(rig->to->board));
+    g_assert_true(rig_runs(rig->to));
+}
+
+/* Each board is the next one's source; the guest's counters only ever grow. */
+static void
+test_there_and_back(void)
+{
+    static const char *const trackers[] = {"pagemap-scan", "kvm-bitmap", "uffd-wp", "kvm-bitmap-clear"};
+    const RigConfig config = {.vcpus = 2, .let_go = TRUE};
+    g_autoptr(Rig) rig = rig_new(&config);
+    guint64 total = rig_total(rig->from);
+
+    for (guint i = 0; i < 12; i++) {
+        rig->config.tracker = trackers[i % G_N_ELEMENTS(trackers)];
+        rig_migrate(rig);
+        rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+        g_assert_true(rig_runs(rig->to));
+        rig_turn_round(rig);
+        g_assert_cmpuint(rig_total(rig->from), >, total);
+        total = rig_total(rig->from);
+    }
+    /* what the guest wrote on its way is what it should have written */
+    g_assert_true(machine_pause(board_machine(rig->from->board), NULL));
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     add_combinations();
+    add_kinds();
+    add_moves();
+    add_discards();
+    static const Combination one = {"pagemap-scan", DL_RAM_SHMEM, 1}, two = {"kvm-bitmap", DL_RAM_SHMEM, 2};
+    g_test_add_data_func("/migrate/1-vcpu/goes-on-there", &one, test_goes_on);
+    g_test_add_data_func("/migrate/2-vcpus/goes-on-there", &two, test_goes_on);
+    g_test_add_func("/migrate/held/goes-on-when-let-go", test_held);
+    g_test_add_func("/migrate/12-times/there-and-back", test_there_and_back);
+    g_test_add_func("/migrate/moves-at-any-time/all-ram-arrives", test_moves_at_any_time);
+    g_test_add_data_func("/migrate/holes/shmem/stay-holes", GUINT_TO_POINTER(DL_RAM_SHMEM), test_holes);
+    g_test_add_data_func("/migrate/holes/hugetlb-2M/stay-holes", GUINT_TO_POINTER(DL_RAM_HUGETLB_2M), test_holes);
     return g_test_run();
 }

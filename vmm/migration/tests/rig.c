@@ -169,6 +169,14 @@ rig_migrate(Rig *rig)
 }
 
 void
+rig_turn_round(Rig *rig)
+{
+    end_migration(rig);
+    guest_run_free(rig->from);
+    rig->from = g_steal_pointer(&rig->to);
+}
+
+void
 rig_expect(Rig *rig, MigrationStatus source, MigrationStatus destination)
 {
     g_auto(MigrationInfo) from = {0}, to = {0};

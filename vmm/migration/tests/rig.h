@@ -54,6 +54,9 @@ void rig_new_source(Rig *rig, int fd);
 /** rig_migrate: both, and waits for both ends. */
 void rig_migrate(Rig *rig);
 
+/** rig_turn_round: what was the destination becomes the source of the next migration. */
+void rig_turn_round(Rig *rig);
+
 /** rig_expect: fails the test, with the errors of both sides, unless they ended like this. */
 void rig_expect(Rig *rig, MigrationStatus source, MigrationStatus destination);
 /** rig_compare: RAM, byte for byte, both sides paused or not running. Returns the pages that differ, and names the first. */
