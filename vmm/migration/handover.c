@@ -25,8 +25,7 @@ told_to_go_on(MigrationSource *source)
 static gboolean
 stop_guest(MigrationSource *source, GError **error)
 {
-    g_clear_pointer(&source->throttle, throttle_free);
-    source->throttle = throttle_new(source->machine);
+    throttle_end(source->throttle);
     if (!machine_quiesce(source->machine, error))
         return FALSE;
     source->quiesced = TRUE;

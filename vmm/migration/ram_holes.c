@@ -48,7 +48,9 @@ find_mapped(const DlMemory *memory, guint64 from, guint64 end, guint64 *data, gu
     guint64 unit = dl_ram_kind_page_size(memory->kind), at = from / unit * unit;
     gboolean mapped = FALSE;
 
-    *data = *hole = end;
+    *data = end;
+    if (hole)
+        *hole = end;
     for (; at < end; at += unit) {
         if (!is_mapped(memory, at, &mapped, error))
             return FALSE;
@@ -58,6 +60,8 @@ find_mapped(const DlMemory *memory, guint64 from, guint64 end, guint64 *data, gu
     if (at >= end)
         return TRUE;
     *data = MAX(at, from);
+    if (!hole)
+        return TRUE;
     for (at += unit; at < end; at += unit) {
         if (!is_mapped(memory, at, &mapped, error))
             return FALSE;
@@ -73,17 +77,19 @@ seek_data(const DlMemory *memory, guint64 from, guint64 end, guint64 *data, guin
 {
     off_t start = lseek(memory->fd, (off_t)from, SEEK_DATA), past;
 
-    *data = *hole = end;
-    if (start < 0 && errno == ENXIO)
-        return TRUE;
-    if (start < 0)
+    *data = end;
+    if (hole)
+        *hole = end;
+    if (start < 0 && errno != ENXIO)
         return failed("lseek", error);
-    if ((guint64)start >= end)
+    if (start < 0 || (guint64)start >= end)
+        return TRUE;
+    *data = (guint64)start;
+    if (!hole)
         return TRUE;
     past = lseek(memory->fd, start, SEEK_HOLE);
     if (past <= start)
         return failed("lseek", error);
-    *data = (guint64)start;
     *hole = MIN((guint64)past, end);
     return TRUE;
 }

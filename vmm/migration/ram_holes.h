@@ -9,7 +9,8 @@
 
 /**
  * ram_find_data: the first piece of [@from, @end) that exists: [@data, @hole), whole pages of the backing, clipped to @end; @data is @end
- * when there is none. Errors: MIGRATION_ERROR_FAILED
+ * when there is none. @hole may be NULL: finding it takes a walk over all that exists from @data on, beyond @end too. Errors:
+ * MIGRATION_ERROR_FAILED
  */
 gboolean ram_find_data(GuestRam *ram, guint region, guint64 from, guint64 end, guint64 *data, guint64 *hole, GError **error);
 

@@ -157,15 +157,13 @@ zero_run(RamReceiver *receiver, const Run *run, GError **error)
 
     dl_layout_region_of_page(receiver->layout, run->pages.first, &index);
     const DlRegion *region = dl_layout_region(receiver->layout, index);
-    guint64 at = run->gpa - region->gpa, end = at + run->pages.count * DL_PAGE_SIZE, data, hole;
+    guint64 at = run->gpa - region->gpa, end = at + run->pages.count * DL_PAGE_SIZE;
 
-    for (; at < end; at = hole) {
-        if (!ram_find_data(receiver->ram, index, at, end, &data, &hole, error))
+    for (; at < end; at += DL_PAGE_SIZE) {
+        if (!ram_find_data(receiver->ram, index, at, end, &at, NULL, error))
             return FALSE;
-        for (; data < hole; data += DL_PAGE_SIZE) {
-            if (memcmp(region->hva + data, zeroes, DL_PAGE_SIZE) != 0)
-                memset(region->hva + data, 0, DL_PAGE_SIZE);
-        }
+        if (at < end && memcmp(region->hva + at, zeroes, DL_PAGE_SIZE) != 0)
+            memset(region->hva + at, 0, DL_PAGE_SIZE);
     }
     dl_bitmap_clear_range(receiver->doubtful, run->pages);
     receiver->zero += run->pages.count;

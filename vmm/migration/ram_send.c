@@ -96,9 +96,9 @@ static gboolean
 count_absent(RamSender *sender, guint region, DlPageRange run, guint64 *absent, GError **error)
 {
     DlPageRange pages = dl_layout_region_pages(sender->layout, region);
-    guint64 from = (run.first - pages.first) * DL_PAGE_SIZE, data, hole;
+    guint64 from = (run.first - pages.first) * DL_PAGE_SIZE, data;
 
-    if (!ram_find_data(sender->ram, region, from, from + run.count * DL_PAGE_SIZE, &data, &hole, error))
+    if (!ram_find_data(sender->ram, region, from, from + run.count * DL_PAGE_SIZE, &data, NULL, error))
         return FALSE;
     *absent = (data - from) / DL_PAGE_SIZE;
     if (!*absent)

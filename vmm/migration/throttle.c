@@ -62,14 +62,19 @@ throttle_new(Machine *machine)
 }
 
 void
-throttle_free(Throttle *throttle)
+throttle_end(Throttle *throttle)
 {
     g_mutex_lock(&throttle->lock);
     throttle->ending = TRUE;
     g_cond_broadcast(&throttle->changed);
     g_mutex_unlock(&throttle->lock);
-    if (throttle->thread)
-        g_thread_join(throttle->thread);
+    g_clear_pointer(&throttle->thread, g_thread_join);
+}
+
+void
+throttle_free(Throttle *throttle)
+{
+    throttle_end(throttle);
     g_mutex_clear(&throttle->lock);
     g_cond_clear(&throttle->changed);
     g_free(throttle);
@@ -80,7 +85,7 @@ throttle_set(Throttle *throttle, guint percent)
 {
     g_mutex_lock(&throttle->lock);
     throttle->percent = MIN(percent, 99);
-    if (percent && !throttle->thread)
+    if (percent && !throttle->thread && !throttle->ending)
         throttle->thread = g_thread_new("throttle", throttle_thread, throttle);
     g_mutex_unlock(&throttle->lock);
 }
