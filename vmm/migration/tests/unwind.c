@@ -142,7 +142,7 @@ test_cancel_anywhere(void)
         if (!rig)
             rig = rig_new(&config);
         begin(rig);
-        g_usleep((gulong)g_test_rand_int_range(0, 150000));
+        g_usleep((gulong)g_test_rand_int_range(0, i % 2 ? 600000 : 50000));
         gboolean in_time = migration_source_cancel(rig->source);
         wait_for_both(rig);
         rig_expect(rig, in_time ? MIGRATION_CANCELLED : MIGRATION_COMPLETED, in_time ? MIGRATION_FAILED : MIGRATION_COMPLETED);
@@ -159,13 +159,13 @@ test_cancel_anywhere(void)
 static void
 test_continue(void)
 {
-    const RigConfig config = {.parameters = {.pause_before_switchover = TRUE}, .stall_limit_ms = 500};
+    const RigConfig config = {.parameters = {.pause_before_switchover = TRUE}, .stall_limit_ms = 1500};
     g_autoptr(Rig) rig = rig_new(&config);
     g_autoptr(GError) error = NULL;
 
     begin(rig);
     wait_for_status(rig, MIGRATION_PRE_SWITCHOVER);
-    g_usleep(1500000); /* longer than the destination would wait for a source that says nothing */
+    g_usleep(3500000); /* longer than the destination would wait for a source that says nothing */
     g_assert_true(migration_source_continue(rig->source, &error));
     wait_for_both(rig);
     rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
@@ -258,19 +258,18 @@ test_no_memory(gconstpointer data)
 static void
 test_throttled(void)
 {
-    const RigConfig config = {.memory_bytes = 64 * MIB,
-                              .workload = "pattern=random pages=4000",
-                              .parameters = {.max_bandwidth = 30 * MIB,
+    const RigConfig config = {.workload = "pattern=hotspot pages=1500",
+                              .parameters = {.max_bandwidth = 8 * MIB,
                                              .downtime_limit_ms = 200,
                                              .cpu_throttle_initial = 50,
-                                             .cpu_throttle_increment = 20,
-                                             .max_cpu_throttle = 90,
+                                             .cpu_throttle_increment = 30,
+                                             .max_cpu_throttle = 98,
                                              .auto_converge = TRUE}};
     g_autoptr(Rig) rig = rig_new(&config);
     g_auto(MigrationInfo) info = {0};
 
     begin(rig);
-    g_assert_true(migration_source_wait(rig->source, 2 * WAIT_MS));
+    g_assert_true(migration_source_wait(rig->source, G_GINT64_CONSTANT(2) * WAIT_MS));
     wait_for_both(rig);
     rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
     g_assert_cmpuint(rig_compare(rig), ==, 0);
