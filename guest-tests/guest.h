@@ -27,7 +27,7 @@
 #define GUEST_SELECTOR_CODE32 0x28
 #define GUEST_SELECTOR_TSS(vcpu) (0x30 + 16 * (vcpu))
 
-#define GUEST_RFLAGS 0x2 /* interrupts stay off */
+#define GUEST_RFLAGS 0x3002 /* interrupts stay off, ring 3 may use ports */
 
 /*
  * Ports below this are ring 3's, by the TSS's bitmap: serial port, resets, doorbell. The TSS's last byte: header, bitmap, a

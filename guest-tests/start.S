@@ -4,8 +4,9 @@
  * about a microsecond an instruction and not every instruction (iretq works there, int does not).
  *
  * Every table that the CPU needs is static data: page tables with their accessed and dirty bits set, GDT, TSS. The TSS
- * names the stack for exceptions and the ports that ring 3 may use (a bitmap: that KVM forgets the IOPL that iretq loads). All
- * vCPUs share it, each through a descriptor of its own, since ltr marks that busy. Ring 3 fills in the IDT: it can, as
+ * names the stack for exceptions and the ports that ring 3 may use. A bitmap: that KVM forgets the IOPL that iretq loads. IOPL 3 all
+ * the same: QEMU's emulation wants a TSS that is not busy for the bitmap, and KVM shows none but busy ones to who saves and loads a
+ * vCPU. All vCPUs share the TSS, each through a descriptor of its own, since ltr marks that busy. Ring 3 fills in the IDT: it can, as
  * all memory is user-accessible.
  *
  * Application processors come from start.S's trampoline into the same path and find their stack and number in guest_start_block.

@@ -72,7 +72,7 @@ tear_down(Victim *victim, gconstpointer data G_GNUC_UNUSED)
     state_list_load(victim->good, victim->machine);
     guest_run_start(victim->board);
     guest_run_wait(victim->board, 1);
-    g_assert_null(machine_crash_reason(victim->machine));
+    g_assert_cmpstr(machine_crash_reason(victim->machine), ==, NULL);
     g_assert_cmpuint(guest_run_progress(victim->board, 0).passes, ==, 50);
     g_assert_cmpuint(guest_run_check_pass(victim->board, 49), ==, 500);
     state_list_free(victim->good);
