@@ -46,8 +46,9 @@ typedef struct {
  * @disks, @n_disks: read during board_new() only
  * @rng: a virtio-rng device
  * @virtio_console: a virtio-console device, whose output goes where the serial port's goes
- * @terminal: consoles are on standard input and output (devices/terminal.h): what both send is shown, and input goes to the
- * virtio-console if there is one, else to the serial port. Ctrl-A x powers off. @console and @console_fd are not used then
+ * @virtio_console_input: what is typed goes to it, and not to the serial port
+ * @terminal: consoles are on standard input and output (devices/terminal.h); what both send is shown. Ctrl-A x powers off.
+ * @console and @console_fd are not used then
  * @console, @console_user: serial output; NULL: it goes to @console_fd
  * @console_fd: file descriptor for serial output, borrowed; used only when @console is NULL; 0 or negative: none
  */
@@ -67,6 +68,7 @@ typedef struct {
     guint n_disks;
     gboolean rng;
     gboolean virtio_console;
+    gboolean virtio_console_input;
     gboolean terminal;
     BoardConsole console;
     gpointer console_user;

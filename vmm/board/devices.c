@@ -22,6 +22,7 @@ struct BoardDevices {
     Machine *machine;
     Serial *serial;
     Terminal *terminal;
+    VirtioDevice *input; /* the virtio-console, if that gets what is typed; NULL: the serial port does */
     VirtioMmio *mmio;
     VirtioWorker *workers[PLATFORM_VIRTIO_SLOTS];
     BoardConsole console;
@@ -112,9 +113,8 @@ static gsize
 terminal_input(gpointer user, const guint8 *bytes, gsize n_bytes)
 {
     BoardDevices *devices = user;
-    VirtioDevice *console = virtio_mmio_device(devices->mmio, SLOT_CONSOLE);
-
-    return console ? virtio_console_receive(console, bytes, n_bytes) : serial_receive(devices->serial, bytes, n_bytes);
+    return devices->input ? virtio_console_receive(devices->input, bytes, n_bytes)
+                          : serial_receive(devices->serial, bytes, n_bytes);
 }
 
 static void
@@ -136,11 +136,12 @@ terminal_quit(gpointer user)
 
 /* Last of all: its thread knows the devices. */
 static gboolean
-add_terminal(BoardDevices *devices, GError **error)
+add_terminal(BoardDevices *devices, const BoardConfig *config, GError **error)
 {
     static const TerminalClient client = {.input = terminal_input, .output_ready = terminal_output_ready, .quit = terminal_quit};
     VirtioDevice *console = virtio_mmio_device(devices->mmio, SLOT_CONSOLE);
 
+    devices->input = config->virtio_console_input ? console : NULL;
     devices->terminal = terminal_new(STDIN_FILENO, STDOUT_FILENO, &client, devices, error);
     if (!devices->terminal)
         return FALSE;
@@ -161,7 +162,7 @@ build(BoardDevices *devices, const BoardConfig *config, GError **error)
     return devices->mmio && add_disks(devices, config, error) &&
            (!config->virtio_console || plug(devices, SLOT_CONSOLE, virtio_console_new(ram, console_output, devices), error)) &&
            (!config->rng || plug(devices, SLOT_RNG, virtio_rng_new(ram), error)) &&
-           (!config->terminal || add_terminal(devices, error));
+           (!config->terminal || add_terminal(devices, config, error));
 }
 
 BoardDevices *

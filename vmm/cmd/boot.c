@@ -21,7 +21,7 @@
 typedef struct {
     char *kernel, *initrd, *append;
     char *memory, *ram, *vcpus, *ring;
-    char *log, *control;
+    char *log, *control, *console;
     char **disks;
     gboolean paused;
 } Options;
@@ -44,8 +44,8 @@ typedef struct {
 static void
 options_clear(Options *options)
 {
-    char *strings[] = {options->kernel, options->initrd, options->append, options->memory, options->ram,
-                       options->vcpus,  options->ring,   options->log,    options->control};
+    char *strings[] = {options->kernel, options->initrd, options->append, options->memory,  options->ram,
+                       options->vcpus,  options->ring,   options->log,    options->control, options->console};
 
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
@@ -98,6 +98,8 @@ check_usage(const Options *options, const BoardConfig *config, GError **error)
 
     if (options->initrd && !options->kernel)
         problem = "--initrd goes with --kernel: the embedded guest takes none";
+    else if (options->console && !g_str_equal(options->console, "serial") && !g_str_equal(options->console, "virtio"))
+        problem = "--console: give serial or virtio";
     else if (config->dirty_ring_entries & (config->dirty_ring_entries - 1))
         problem = "--dirty-ring-size: a power of two it must be";
     if (problem)
@@ -186,7 +188,8 @@ describe(const Options *options, Guest *guest, GError **error)
     guest->command_line = options->kernel ? g_strdup(append) : g_strdup_printf("vcpus=%u %s", guest->config.vcpus, append);
     guest->config.command_line = guest->command_line;
     guest->config.terminal = TRUE;
-    guest->config.rng = guest->config.stock;
+    guest->config.rng = guest->config.virtio_console = guest->config.stock;
+    guest->config.virtio_console_input = options->console && g_str_equal(options->console, "virtio");
     return TRUE;
 }
 
@@ -311,6 +314,8 @@ run(int argc, char **argv)
         {"append", 0, 0, G_OPTION_ARG_STRING, &options.append, "The kernel's command line, such as console=ttyS0", "STRING"},
         {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.disks, "A virtio-blk disk from a raw image; may be repeated",
          "FILE[,ro][,direct]"},
+        {"console", 0, 0, G_OPTION_ARG_STRING, &options.console,
+         "Which console gets what is typed (serial); the output of both is shown", "serial or virtio"},
         {"vcpus", 0, 0, G_OPTION_ARG_STRING, &options.vcpus, "How many vCPUs (1)", "N"},
         {"memory", 0, 0, G_OPTION_ARG_STRING, &options.memory, "How much RAM (512M)", "SIZE"},
         {"ram", 0, 0, G_OPTION_ARG_STRING, &options.ram, "What backs it (shmem)", "KIND"},

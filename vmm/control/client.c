@@ -205,7 +205,7 @@ handle_nonsense(Client *client, const char *reason)
 static gboolean
 may_go_on(const Client *client)
 {
-    return !client->gone && !client->busy && unsent(client) < OUTPUT_HIGH;
+    return !client->gone && !client->busy && !client->server->finishing && unsent(client) < OUTPUT_HIGH;
 }
 
 static void

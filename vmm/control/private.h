@@ -29,7 +29,7 @@ struct ControlServer {
 
     /* the server's thread's */
     GPtrArray *clients;
-    gboolean finishing;
+    gboolean finishing; /* no more commands */
 
     gint quit;   /* atomic */
     gint ending; /* atomic: control_server_free() was called */

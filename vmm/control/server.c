@@ -270,23 +270,33 @@ give_up(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-/* No command is taken any more; those under way are waited for, and what they answer is sent by the loop afterwards. */
+/* Behind all that was posted before: every event and answer is on its way to its client. */
 static gboolean
-begin_to_finish(gpointer user)
+finish_clients(gpointer user)
 {
     ControlServer *server = user;
     GSource *timeout = g_timeout_source_new(FINISH_MS);
 
-    server->finishing = TRUE;
-    g_source_destroy(server->acceptable);
-    g_clear_pointer(&server->acceptable, g_source_unref);
     for (guint i = server->clients->len; i-- > 0;)
         client_finish(g_ptr_array_index(server->clients, i));
-    g_thread_pool_free(server->workers, FALSE, TRUE);
     g_source_set_callback(timeout, give_up, server, NULL);
     g_source_attach(timeout, server->context);
     g_source_unref(timeout);
     quit_when_empty(server);
+    return G_SOURCE_REMOVE;
+}
+
+/* No command is taken any more; those under way are waited for. */
+static gboolean
+begin_to_finish(gpointer user)
+{
+    ControlServer *server = user;
+
+    server->finishing = TRUE;
+    g_source_destroy(server->acceptable);
+    g_clear_pointer(&server->acceptable, g_source_unref);
+    g_thread_pool_free(server->workers, FALSE, TRUE);
+    server_post(server, finish_clients, server, NULL);
     return G_SOURCE_REMOVE;
 }
 

@@ -217,8 +217,10 @@ machine_stop(Machine *machine)
     end(machine, MACHINE_STOPPED);
     g_mutex_unlock(&machine->lock);
     run_stop_hooks(machine);
+    g_mutex_lock(&machine->stop_lock);
     for (guint i = 0; i < machine->n_vcpus; i++)
         g_clear_pointer(&machine->vcpus[i].thread, g_thread_join);
+    g_mutex_unlock(&machine->stop_lock);
 }
 
 MachineState

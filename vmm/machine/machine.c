@@ -190,6 +190,7 @@ machine_new(GuestRam *ram, const MachineConfig *config, GError **error)
 {
     g_autoptr(Machine) machine = g_new0(Machine, 1);
 
+    g_mutex_init(&machine->stop_lock);
     g_mutex_init(&machine->pause_lock);
     g_mutex_init(&machine->lock);
     g_cond_init(&machine->changed);
@@ -225,6 +226,7 @@ machine_free(Machine *machine)
     g_ptr_array_unref(machine->gates);
     g_free(machine->crash_reason);
     g_free(machine->affinity);
+    g_mutex_clear(&machine->stop_lock);
     g_mutex_clear(&machine->pause_lock);
     g_mutex_clear(&machine->lock);
     g_cond_clear(&machine->changed);

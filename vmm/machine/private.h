@@ -70,6 +70,7 @@ struct Machine {
     MachineRingFullFunc ring_full;
     gpointer ring_full_user;
 
+    GMutex stop_lock;  /* vCPU threads are joined by one caller, and the others wait for that */
     GMutex pause_lock; /* one pause or resume at a time; taken before `lock` */
     GMutex lock;
     GCond changed; /* anything below, or a vCPU's state */
