@@ -243,6 +243,8 @@ static gboolean
 run_guest(const Options *options, Guest *guest, GError **error)
 {
     guest->board = board_new(&guest->config, error);
+    g_clear_pointer(&guest->kernel, g_free); /* they are in the guest's RAM now */
+    g_clear_pointer(&guest->initrd, g_free);
     if (!guest->board)
         return FALSE;
     guest->loop = g_main_loop_new(NULL, FALSE);
