@@ -128,6 +128,13 @@ else
     fi
 fi
 
+extra=$(ldd "$dirtylab" | grep -E 'libgio|json|gnutls')
+if [ -z "$extra" ]; then
+    result ok "a boot loads nothing that only JSON or TLS needs" ""
+else
+    result "not ok" "a boot loads nothing that only JSON or TLS needs" "$extra"
+fi
+
 if [ -z "$(left_behind)" ]; then
     result ok "no process of all this is left behind" ""
 else
