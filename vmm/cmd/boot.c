@@ -21,7 +21,7 @@
 typedef struct {
     char *kernel, *initrd, *append;
     char *memory, *ram, *vcpus, *ring;
-    char *log, *control, *console;
+    char *log, *control, *console, *incoming, *tls_creds;
     char **disks;
     gboolean paused;
 } Options;
@@ -44,8 +44,9 @@ typedef struct {
 static void
 options_clear(Options *options)
 {
-    char *strings[] = {options->kernel, options->initrd, options->append, options->memory,  options->ram,
-                       options->vcpus,  options->ring,   options->log,    options->control, options->console};
+    char *strings[] = {options->kernel,  options->initrd,  options->append,   options->memory,
+                       options->ram,     options->vcpus,   options->ring,     options->log,
+                       options->control, options->console, options->incoming, options->tls_creds};
 
     for (guint i = 0; i < G_N_ELEMENTS(strings); i++)
         g_free(strings[i]);
@@ -233,9 +234,12 @@ terminated(gpointer user)
 static gboolean
 add_control(const Options *options, Guest *guest, GError **error)
 {
-    if (!options->control)
+    const BootControlOptions control = {
+        .uri = options->control, .paused = options->paused, .incoming = options->incoming, .tls_creds = options->tls_creds};
+
+    if (!options->control && !options->incoming)
         return !options->paused || machine_pause(board_machine(guest->board), error);
-    guest->control = boot_control.start(guest->board, options->control, options->paused, error);
+    guest->control = boot_control.start(guest->board, &control, error);
     return guest->control != NULL;
 }
 
@@ -249,7 +253,7 @@ run_guest(const Options *options, Guest *guest, GError **error)
         return FALSE;
     guest->loop = g_main_loop_new(NULL, FALSE);
     machine_add_stop_hook(board_machine(guest->board), machine_ended, guest);
-    if (!add_control(options, guest, error) || !board_start(guest->board, error))
+    if (!add_control(options, guest, error) || (!options->incoming && !board_start(guest->board, error)))
         return FALSE;
     g_unix_signal_add(SIGINT, interrupted, guest);
     g_unix_signal_add(SIGTERM, terminated, guest);
@@ -300,6 +304,9 @@ outcome(const Options *options, const Guest *guest)
         set_crash_error(options, machine_crash_reason(machine), &error);
         return cmd_fail(error);
     }
+    error = guest->control && !guest->signal ? boot_control.failure(guest->control) : NULL;
+    if (error)
+        return cmd_fail(error);
     return guest->signal ? 128 + guest->signal : EXIT_DONE;
 }
 
@@ -324,13 +331,17 @@ run(int argc, char **argv)
         {"dirty-ring-size", 0, 0, G_OPTION_ARG_STRING, &options.ring,
          "Entries of each vCPU's dirty ring, instead of KVM's dirty bitmaps", "N"},
         {"control", 0, 0, G_OPTION_ARG_STRING, &options.control, "Listen there for QMP clients", "unix:PATH"},
+        {"incoming", 0, 0, G_OPTION_ARG_STRING, &options.incoming,
+         "The guest comes from another dirtylab: unix:PATH, tcp:HOST:PORT, fd:N, or defer: a client will say", "URI"},
+        {"tls-creds", 0, 0, G_OPTION_ARG_FILENAME, &options.tls_creds, "Credentials of migrations, under QEMU's file names",
+         "DIR"},
         {"paused", 0, 0, G_OPTION_ARG_NONE, &options.paused, "Do not let the guest run yet", NULL},
         {"log", 0, 0, G_OPTION_ARG_FILENAME, &options.log, "Write the vCPUs' registers there at the end", "FILE"},
         {0}};
 
     if (!cmd_parse(&cmd_boot, entries, argc, argv, &error))
         return error ? cmd_fail(error) : EXIT_DONE;
-    if (options.control && !&boot_control) {
+    if ((options.control || options.incoming) && !&boot_control) {
         g_autofree char **whole = g_new0(char *, (gsize)argc + 2);
         whole[0] = (char *)"dirtylab";
         memcpy(whole + 1, argv, (gsize)argc * sizeof *argv);

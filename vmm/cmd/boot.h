@@ -4,13 +4,23 @@
 
 #include <board/board.h>
 
+/** BootControlOptions: the options of the same names; NULL where they were not given. */
+typedef struct {
+    const char *uri;
+    gboolean paused;
+    const char *incoming;
+    const char *tls_creds;
+} BootControlOptions;
+
 /**
- * BootControl: the control socket.
- * @start: before board_start(). Errors: CMD_ERROR_USAGE for an address that cannot be used, and others
+ * BootControl: the control socket, and guests that come from elsewhere.
+ * @start: before board_start(), or instead of it where the guest comes from elsewhere. Errors: CMD_ERROR_USAGE for an address that cannot be used, and others
+ * @failure: when the machine has ended: why the guest never came; NULL: it did, or was not to come
  * @stop: may be given NULL
  */
 typedef struct {
-    gpointer (*start)(Board *board, const char *uri, gboolean paused, GError **error);
+    gpointer (*start)(Board *board, const BootControlOptions *options, GError **error);
+    GError *(*failure)(gpointer control);
     void (*stop)(gpointer control);
 } BootControl;
 

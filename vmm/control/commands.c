@@ -6,6 +6,7 @@
 static const Command *const tables[] = {
     session_commands,
     tracker_commands,
+    migrate_commands,
 };
 
 static const Command *

@@ -28,19 +28,24 @@ GQuark control_error_quark(void);
 
 /**
  * ControlConfig:
- * @uri: `unix:PATH`
+ * @uri: `unix:PATH`; NULL: no socket, for a guest that comes from elsewhere and has nobody to talk to
  * @paused: the guest stands until a client says `cont`
+ * @incoming: the guest comes from elsewhere: the address to listen on (migration/channel.h), or `defer`: a client will say. The board is not to be
+ * started by its owner then. NULL: it does not
+ * @tls_creds: the folder with the credentials of migrations, in and out; NULL: none
  */
 typedef struct {
     const char *uri;
     gboolean paused;
+    const char *incoming;
+    const char *tls_creds;
 } ControlConfig;
 
 typedef struct ControlServer ControlServer;
 
 /**
  * control_server_new: listens from now on, on a socket with mode 0600. A socket that nobody listens on any more is replaced, a
- * live one never. @board outlives the server and has not been started. Errors: CONTROL_ERROR, MACHINE_ERROR.
+ * live one never. @board outlives the server and has not been started. Errors: CONTROL_ERROR, MACHINE_ERROR, CHANNEL_ERROR, MIGRATION_ERROR.
  */
 ControlServer *control_server_new(Board *board, const ControlConfig *config, GError **error);
 
@@ -50,6 +55,9 @@ ControlServer *control_server_new(Board *board, const ControlConfig *config, GEr
  */
 void control_server_free(ControlServer *server);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlServer, control_server_free)
+
+/** control_server_failure: once the machine has ended: why the guest never came (@incoming); NULL: it did, or a client said `quit`. Free it. */
+GError *control_server_failure(ControlServer *server);
 
 /** control_server_quit_requested: a client said `quit`; the machine has been stopped, or is about to be. */
 gboolean control_server_quit_requested(ControlServer *server);

@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "control/dirty_rate.h"
 #include "control/listener.h"
+#include "control/migrate.h"
 #include "control/qmp.h"
 #include "control/run_state.h"
 #include "control/tracking.h"
@@ -20,6 +21,7 @@ struct ControlServer {
     RunState *run_state;
     Tracking *tracking;
     DirtyRate *dirty_rate;
+    Migrate *migrate;
     Listener listener;
     GMainContext *context;
     GMainLoop *loop;

@@ -14,6 +14,7 @@ struct RunState {
     GMutex changing;
     GMutex lock;
     RunStatus status;
+    RunStatus before_finish; /* guarded by `changing` */
 };
 
 const char *
@@ -117,6 +118,45 @@ run_state_cont(RunState *state, GError **error)
     }
     g_mutex_unlock(&state->changing);
     return ok;
+}
+
+/* --- migration --- */
+
+gboolean
+run_state_begin_finish(RunState *state)
+{
+    g_mutex_lock(&state->changing);
+    RunStatus status = run_state_get(state);
+    if (status == RUN_RUNNING || status == RUN_PAUSED) {
+        state->before_finish = status;
+        set_status(state, RUN_FINISH_MIGRATE);
+    }
+    gboolean ran = state->before_finish == RUN_RUNNING;
+    g_mutex_unlock(&state->changing);
+    return ran;
+}
+
+void
+run_state_end_finish(RunState *state, gboolean gone)
+{
+    g_mutex_lock(&state->changing);
+    if (run_state_get(state) == RUN_FINISH_MIGRATE)
+        set_status(state, gone ? RUN_POSTMIGRATE : state->before_finish);
+    g_mutex_unlock(&state->changing);
+}
+
+void
+run_state_await(RunState *state)
+{
+    set_status(state, RUN_INMIGRATE);
+}
+
+void
+run_state_arrived(RunState *state, gboolean running)
+{
+    g_mutex_lock(&state->changing);
+    set_status(state, running ? RUN_RUNNING : RUN_PAUSED);
+    g_mutex_unlock(&state->changing);
 }
 
 void

@@ -36,5 +36,16 @@ gboolean run_state_stop(RunState *state, GError **error);
 /** run_state_cont: undoes run_state_stop(). Errors: QMP_ERROR_GENERIC where the guest is not to run again. */
 gboolean run_state_cont(RunState *state, GError **error);
 
+/* --- migration --- */
+
+/** run_state_begin_finish: a migration has stopped the guest for the last time. Whether it ran until then; may be asked again. */
+gboolean run_state_begin_finish(RunState *state);
+/** run_state_end_finish: the guest is gone; or it is here as it was before run_state_begin_finish(), if that was called. */
+void run_state_end_finish(RunState *state, gboolean gone);
+/** run_state_await: the guest is to come from elsewhere. */
+void run_state_await(RunState *state);
+/** run_state_arrived: it runs, or stands because of one machine_pause(). */
+void run_state_arrived(RunState *state, gboolean running);
+
 /** run_state_machine_ended: the machine crashed, shut down or was stopped. Never waits. */
 void run_state_machine_ended(RunState *state);

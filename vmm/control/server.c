@@ -293,7 +293,8 @@ begin_to_finish(gpointer user)
     ControlServer *server = user;
 
     server->finishing = TRUE;
-    g_source_destroy(server->acceptable);
+    if (server->acceptable)
+        g_source_destroy(server->acceptable);
     g_clear_pointer(&server->acceptable, g_source_unref);
     g_thread_pool_free(server->workers, FALSE, TRUE);
     server_post(server, finish_clients, server, NULL);
@@ -317,28 +318,67 @@ control_server_free(ControlServer *server)
     if (server->thread)
         end_thread(server);
     listener_close(&server->listener);
-    g_main_loop_unref(server->loop);
-    g_main_context_unref(server->context);
-    g_ptr_array_unref(server->clients);
+    /* those whose threads still post events, then what they post to */
+    migrate_free(server->migrate);
     dirty_rate_free(server->dirty_rate);
     tracking_free(server->tracking);
     run_state_free(server->run_state);
+    g_main_loop_unref(server->loop);
+    g_main_context_unref(server->context);
+    g_ptr_array_unref(server->clients);
     g_free(server);
 }
 
-/* Nothing after this can fail: the hook stays with the machine. */
 static gboolean
-start(ControlServer *server, const ControlConfig *config, GError **error)
+set_credentials(MigrateSettings *settings, gpointer user, GError **error)
 {
-    if (config->paused && !run_state_stop(server->run_state, error))
+    (void)error;
+    g_free(settings->tls_creds);
+    settings->tls_creds = g_strdup(user);
+    return TRUE;
+}
+
+static void
+emit_migration(gpointer user, const char *name, JsonObject *data)
+{
+    server_emit(user, name, data);
+}
+
+/* What the guest is to do at first: run, stand, or come from elsewhere. */
+static gboolean
+prepare_guest(ControlServer *server, const ControlConfig *config, GError **error)
+{
+    if (config->tls_creds && !migrate_change_settings(server->migrate, set_credentials, (gpointer)config->tls_creds, error))
         return FALSE;
-    server->workers = g_thread_pool_new(work, server, MAX_WORKERS, FALSE, NULL);
+    if (!config->incoming)
+        return !config->paused || run_state_stop(server->run_state, error);
+    migrate_expect(server->migrate, config->paused);
+    return g_str_equal(config->incoming, "defer") || migrate_listen(server->migrate, config->incoming, error);
+}
+
+static void
+accept_clients(ControlServer *server)
+{
     server->acceptable = g_socket_create_source(server->listener.socket, G_IO_IN, NULL);
     g_source_set_callback(server->acceptable, G_SOURCE_FUNC(on_acceptable), server, NULL);
     g_source_attach(server->acceptable, server->context);
+}
+
+/* Cannot fail: the hook stays with the machine. */
+static void
+start(ControlServer *server)
+{
+    server->workers = g_thread_pool_new(work, server, MAX_WORKERS, FALSE, NULL);
+    if (server->listener.socket)
+        accept_clients(server);
     machine_add_stop_hook(server->machine, on_machine_end, server);
     server->thread = g_thread_new("control", server_thread, server);
-    return TRUE;
+}
+
+GError *
+control_server_failure(ControlServer *server)
+{
+    return g_atomic_int_get(&server->quit) ? NULL : migrate_failure(server->migrate);
 }
 
 ControlServer *
@@ -354,7 +394,9 @@ control_server_new(Board *board, const ControlConfig *config, GError **error)
     server->run_state = run_state_new(server->machine, on_status_changed, server);
     server->tracking = tracking_new(board);
     server->dirty_rate = dirty_rate_new(board, server->tracking);
-    if (!listener_open(&server->listener, config->uri, error) || !start(server, config, error))
+    server->migrate = migrate_new(board, server->run_state, server->tracking, emit_migration, server);
+    if ((config->uri && !listener_open(&server->listener, config->uri, error)) || !prepare_guest(server, config, error))
         return NULL;
+    start(server);
     return g_steal_pointer(&server);
 }

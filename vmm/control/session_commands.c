@@ -50,14 +50,14 @@ static JsonNode *
 stop(ControlServer *server, JsonObject *arguments, GError **error)
 {
     (void)arguments;
-    return run_state_stop(server->run_state, error) ? command_nothing() : NULL;
+    return migrate_run_when_here(server->migrate, FALSE) || run_state_stop(server->run_state, error) ? command_nothing() : NULL;
 }
 
 static JsonNode *
 cont(ControlServer *server, JsonObject *arguments, GError **error)
 {
     (void)arguments;
-    return run_state_cont(server->run_state, error) ? command_nothing() : NULL;
+    return migrate_run_when_here(server->migrate, TRUE) || run_state_cont(server->run_state, error) ? command_nothing() : NULL;
 }
 
 static JsonNode *

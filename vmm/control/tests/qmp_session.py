@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 LIMIT = 60  # seconds for anything at all
 WORKLOAD = "pattern=random pages=500 passes=0 quiet"
@@ -65,7 +66,8 @@ class Guest:
 
     def __init__(self, dirtylab, path, *options, append=WORKLOAD):
         self.path = path
-        command = [dirtylab, "boot", "--memory", "32M", "--append", append, "--control", f"unix:{path}", *options]
+        control = ["--control", f"unix:{path}"] if path else []
+        command = [dirtylab, "boot", "--memory", "32M", "--append", append, *control, *options]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def connect(self):
@@ -199,19 +201,21 @@ TESTS = {
 }
 
 
-def main():
+def run_tests(tests):
+    """Each in a folder of its own; the exit status."""
     failed = 0
-    print(f"1..{len(TESTS)}", flush=True)
-    for number, (name, test) in enumerate(TESTS.items(), 1):
+    print(f"1..{len(tests)}", flush=True)
+    for number, (name, test) in enumerate(tests.items(), 1):
         with tempfile.TemporaryDirectory(prefix="dirtylab-qmp-") as folder:
             try:
                 test(sys.argv[1], os.path.join(folder, "socket"))
                 print(f"ok {number} - {name}", flush=True)
             except Exception as error:  # pylint: disable=broad-except  # each test stands alone
                 failed += 1
-                print(f"# {type(error).__name__}: {error}\nnot ok {number} - {name}", flush=True)
+                where = traceback.extract_tb(error.__traceback__)[1]
+                print(f"# line {where.lineno}: {where.line}\n# {type(error).__name__}: {error}\nnot ok {number} - {name}", flush=True)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(TESTS))

@@ -18,7 +18,8 @@ stage_new(BoardConfig board, const char *command_line, const ControlConfig *conf
     control.uri = stage->uri;
     stage->server = control_server_new(stage->run->board, &control, &error);
     g_assert_no_error(error);
-    guest_run_start(stage->run);
+    if (!control.incoming)
+        guest_run_start(stage->run);
     return stage;
 }
 

@@ -15,7 +15,7 @@ typedef struct {
     char *uri;
 } Stage;
 
-/** stage_new: started unless @config says otherwise; @config may be NULL (its uri is replaced). */
+/** stage_new: started, unless it comes from elsewhere; @config may be NULL (its uri is replaced). */
 Stage *stage_new(BoardConfig board, const char *command_line, const ControlConfig *config);
 void stage_free(Stage *stage);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Stage, stage_free)

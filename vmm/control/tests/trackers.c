@@ -238,6 +238,7 @@ test_storm(gconstpointer data)
 /* --- the rate --- */
 
 #define WRITTEN 300
+#define PAGE_TABLES 8 /* on nested paging the walks of the guest's page tables write to them */
 
 /* The guest is idle; this thread is the only writer, and notes what it writes. */
 static void
@@ -256,9 +257,11 @@ measure_known_writes(Stage *stage, QmpClient *client, const char *mode)
     }
     g_autoptr(JsonNode) report = wait_measured(client);
     g_assert_cmpstr(qmp_string(report, "status"), ==, "measured");
-    g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), ==, WRITTEN);
+    gint64 pages = qmp_int(report, "x-dirtylab-pages");
+    g_assert_cmpint(pages, >=, WRITTEN);
+    g_assert_cmpint(pages, <=, WRITTEN + PAGE_TABLES);
     double seconds = (double)qmp_int(report, "x-dirtylab-interval-ns") / 1e9;
-    g_assert_cmpint(qmp_int(report, "dirty-rate"), ==, (gint64)(WRITTEN * 4096.0 / (double)MIB / seconds));
+    g_assert_cmpint(qmp_int(report, "dirty-rate"), ==, (gint64)((double)pages * 4096.0 / (double)MIB / seconds));
     g_assert_cmpint(qmp_int(report, "calc-time"), ==, 400);
     g_assert_cmpint(qmp_int(report, "start-time"), <=, g_get_monotonic_time() / G_USEC_PER_SEC);
     g_assert_cmpstr(qmp_string(report, "mode"), ==, mode);
