@@ -4,6 +4,9 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <machine/platform.h>
+#include <machine/vcpu.h>
+
+#define CODE_GPA 0x1000
 
 guint32
 driver_read(Driver *driver, guint64 offset)
@@ -153,4 +156,20 @@ driver_take_used(Driver *driver, guint queue, struct vring_used_elem *element)
                                  sizeof *element));
     driver->queue[queue].seen++;
     return TRUE;
+}
+
+void
+driver_start_machine(Machine *machine)
+{
+    static const char code[] = "\xfa\xf4\xeb\xfd"; /* cli; hlt; jmp back to it */
+    g_autoptr(GError) error = NULL;
+    struct kvm_regs regs = {.rip = CODE_GPA, .rsp = 0x2000, .rflags = 2};
+    struct kvm_sregs sregs;
+
+    g_assert_true(guest_ram_store(machine_ram(machine), CODE_GPA, code, sizeof code));
+    g_assert_true(vcpu_get_regs(machine, 0, NULL, &sregs, &error));
+    sregs.cs.base = sregs.cs.selector = 0;
+    g_assert_true(vcpu_set_regs(machine, 0, &regs, &sregs, &error));
+    g_assert_true(machine_start(machine, &error));
+    g_assert_no_error(error);
 }

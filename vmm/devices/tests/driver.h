@@ -7,6 +7,7 @@
 
 #include <devices/virtio_mmio.h>
 #include <linux/virtio_ring.h>
+#include <machine/machine.h>
 
 #define DRIVER_QUEUE_SIZE 64u
 #define DRIVER_QUEUE_PAGES 8u /* of each queue: descriptors, available ring, used ring, each on pages of its own */
@@ -48,3 +49,6 @@ void driver_make_available(Driver *driver, guint queue, guint16 head);
 void driver_kick(Driver *driver, guint queue);
 /** driver_take_used: FALSE: nothing new. */
 gboolean driver_take_used(Driver *driver, guint queue, struct vring_used_elem *element);
+
+/** driver_start_machine: starts @machine, whose one vCPU halts for ever: the driver is its only guest. */
+void driver_start_machine(Machine *machine);

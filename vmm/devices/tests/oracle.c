@@ -12,12 +12,10 @@
 #include <devices/virtio_worker.h>
 #include <glib/gstdio.h>
 #include <linux/virtio_blk.h>
-#include <machine/vcpu.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
 #define RAM_BYTES (16 * MIB)
-#define CODE_GPA 0x1000
 #define SLOT 0
 #define DISK_BYTES (4 * MIB)
 #define RING_ENTRIES 4096
@@ -149,22 +147,6 @@ static const Subject subjects[] = {{"virtio-blk", make_blk, request_blk, 1},
 /* --- the machine --- */
 
 static void
-start_machine(Stage *stage)
-{
-    static const char code[] = "\xfa\xf4\xeb\xfd"; /* cli; hlt; jmp back to it */
-    g_autoptr(GError) error = NULL;
-    struct kvm_regs regs = {.rip = CODE_GPA, .rsp = 0x2000, .rflags = 2};
-    struct kvm_sregs sregs;
-
-    g_assert_true(guest_ram_store(stage->ram, CODE_GPA, code, sizeof code));
-    g_assert_true(vcpu_get_regs(stage->machine, 0, NULL, &sregs, &error));
-    sregs.cs.base = sregs.cs.selector = 0;
-    g_assert_true(vcpu_set_regs(stage->machine, 0, &regs, &sregs, &error));
-    g_assert_true(machine_start(stage->machine, &error));
-    g_assert_no_error(error);
-}
-
-static void
 make_log(Stage *stage)
 {
     g_autoptr(GError) error = NULL;
@@ -195,7 +177,7 @@ set_up(Stage *stage, DlRamKind kind)
     make_log(stage);
     stage->pages = dl_bitmap_new(dl_layout_n_bits(guest_ram_layout(stage->ram)));
     stage->driver = (Driver){.ram = stage->ram, .bus = machine_bus(stage->machine), .slot = SLOT, .noted = TRUE};
-    start_machine(stage);
+    driver_start_machine(stage->machine);
     driver_start(&stage->driver, G_MAXUINT64, stage->subject->n_queues);
 }
 
