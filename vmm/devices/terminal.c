@@ -3,6 +3,9 @@
  * One thread polls input, output and an eventfd. Nothing is written to the output but what poll(2) says can be: a pipe then takes at least
  * PIPE_BUF bytes without blocking, and so much is written at once.
  *
+ * A serial port sends byte by byte. The first one is written at once; then the thread lets a millisecond's worth come together, so that
+ * neither a system call nor a change of threads is paid for each.
+ *
  * System calls: tcgetattr, tcsetattr, eventfd2, poll, read, write, rt_sigaction, rt_sigprocmask.
  */
 #include <devices/terminal.h>
@@ -20,6 +23,7 @@
 #define OUTPUT_BYTES 65536u
 #define INPUT_BYTES 256u
 #define LAST_WORDS_MS 1000
+#define GATHER_MS 1
 #define ESCAPE 0x01 /* Ctrl-A */
 
 struct Terminal {
@@ -36,12 +40,14 @@ struct Terminal {
     gsize n_input;
     gboolean input_blocked;
     gboolean escaped;
+    gboolean gathering; /* something was written less than GATHER_MS ago */
 
     GMutex lock;
     char output[OUTPUT_BYTES];
     gsize first;
     gsize count;
     gboolean refused;
+    gboolean awake; /* the thread looks at the output by itself */
     gboolean stopping;
 };
 
@@ -176,13 +182,14 @@ terminal_output(gpointer user, const char *bytes, gsize n_bytes)
     Terminal *terminal = user;
 
     g_mutex_lock(&terminal->lock);
-    gboolean idle = !terminal->count;
     gsize taken = MIN(n_bytes, OUTPUT_BYTES - terminal->count);
     for (gsize i = 0; i < taken; i++)
         terminal->output[(terminal->first + terminal->count++) % OUTPUT_BYTES] = bytes[i];
     terminal->refused = terminal->refused || taken < n_bytes;
+    gboolean asleep = !terminal->awake;
+    terminal->awake = TRUE;
     g_mutex_unlock(&terminal->lock);
-    if (idle && taken)
+    if (asleep)
         ring(terminal);
     return taken;
 }
@@ -229,23 +236,39 @@ clear_event(Terminal *terminal)
         terminal->input_blocked = FALSE;
 }
 
+/* A millisecond has passed since the last write. */
+static void
+end_gathering(Terminal *terminal)
+{
+    g_mutex_lock(&terminal->lock);
+    terminal->gathering = FALSE;
+    terminal->awake = terminal->count > 0;
+    g_mutex_unlock(&terminal->lock);
+}
+
 /* FALSE: stop. */
 static gboolean
 attend(Terminal *terminal)
 {
     g_mutex_lock(&terminal->lock);
-    gboolean stopping = terminal->stopping, unwritten = terminal->count > 0;
+    gboolean stopping = terminal->stopping;
+    gboolean to_write = terminal->count >= (terminal->gathering ? PIPE_BUF : 1);
     g_mutex_unlock(&terminal->lock);
     struct pollfd polled[] = {{.fd = terminal->event, .events = POLLIN},
                               {.fd = terminal->n_input ? -1 : terminal->input_fd, .events = POLLIN},
-                              {.fd = unwritten ? terminal->output_fd : -1, .events = POLLOUT}};
+                              {.fd = to_write ? terminal->output_fd : -1, .events = POLLOUT}};
 
     if (stopping)
         return FALSE;
-    if (poll(polled, G_N_ELEMENTS(polled), -1) < 0)
+    int n = poll(polled, G_N_ELEMENTS(polled), terminal->gathering ? GATHER_MS : -1);
+    if (n < 0)
         return errno == EINTR;
-    if (polled[2].revents)
+    if (n == 0)
+        end_gathering(terminal);
+    if (polled[2].revents) {
         write_output(terminal);
+        terminal->gathering = TRUE;
+    }
     if (polled[1].revents)
         read_input(terminal);
     return TRUE;
