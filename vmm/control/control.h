@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control socket: a QMP server for one board, with a thread of its own. docs/interfaces and the table in commands.c say what
+ * The control socket: a QMP server for one board, with a thread of its own. docs/control.md and the table in commands.c say what
  * it understands.
  *
  *   server = control_server_new(board, &config, &error);      before board_start(): it watches the machine's end

@@ -6,7 +6,11 @@
 """
 import json
 import os
+import select
+import socket
+import struct
 import sys
+import threading
 import time
 
 import qmp_session
@@ -191,6 +195,92 @@ def test_cancel_in_pre_switchover(dirtylab, path):
         assert report["x-dirtylab-pages"] > 0, report
 
 
+class Thief(threading.Thread):
+    """Between the two sides: hands on what passes, until LOADED has. Then it keeps the GO, or the answer to it, to itself, and hangs up."""
+
+    HEADER = struct.Struct("<IHHIIQQ")  # magic, version, type, length, number, two checksums
+    LOADED, RUNNING = 9, 11
+
+    def __init__(self, path, onward, take_go):
+        super().__init__(daemon=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(1)
+        self.onward, self.take_go = onward, take_go
+
+    def run(self):
+        with socket.socket(socket.AF_UNIX) as destination:
+            source, _ = self.listener.accept()
+            with source:
+                destination.connect(self.onward)
+                self.hand_on(source, destination)
+
+    def hand_on(self, source, destination):
+        answers, loaded = b"", False
+        while True:
+            for ready in select.select([source, destination], [], [], qmp_session.LIMIT)[0]:
+                data = ready.recv(65536)
+                if not data or (ready is source and loaded and self.take_go):
+                    return
+                if ready is source:
+                    destination.sendall(data)
+                    continue
+                answers += data
+                while len(answers) >= self.HEADER.size:
+                    _, _, kind, length, *_ = self.HEADER.unpack_from(answers)
+                    if len(answers) < self.HEADER.size + length:
+                        break
+                    if kind == self.RUNNING:
+                        return
+                    loaded = loaded or kind == self.LOADED
+                    source.sendall(answers[:self.HEADER.size + length])
+                    answers = answers[self.HEADER.size + length:]
+
+
+def lose_hand_over(dirtylab, path, take_go):
+    """A source whose GO, or the answer to it, was lost; and what came of the destination."""
+    Thief(f"{path}.thief", f"{path}.stream", take_go).start()
+    first, second = Guest(dirtylab, f"{path}1"), Guest(dirtylab, f"{path}2", "--incoming", f"unix:{path}.stream")
+    source, destination = first.connect(), second.connect()
+    assert source.execute("migrate", uri=f"unix:{path}.thief") == {}
+    info = poll(source, "failed")
+    assert info["x-dirtylab-handover"] == "unresolved", info
+    assert "x-dirtylab-resolve-handover" in info["error-desc"], info
+    assert source.execute("query-status") == {"status": "finish-migrate", "running": False}
+    assert source.execute("cont")["class"] == "GenericError"
+    assert source.execute("migrate", uri=f"unix:{path}.stream")["class"] == "GenericError"
+    return first, source, second, destination
+
+
+def test_go_was_lost(dirtylab, path):
+    """The destination has not run it: here it may."""
+    first, source, second, destination = lose_hand_over(dirtylab, path, take_go=True)
+    with first, second:
+        assert destination.ended() and second.wait() == 1
+        assert source.execute("x-dirtylab-resolve-handover", run=True) == {}
+        source.wait_event("RESUME")
+        assert source.execute("query-status") == {"status": "running", "running": True}
+        assert "x-dirtylab-handover" not in source.execute("query-migrate")
+        report = qmp_session.measure(source, calc_time=200, calc_time_unit="millisecond", mode="dirty-bitmap")
+        assert report["x-dirtylab-pages"] > 0, report
+        with Guest(dirtylab, f"{path}3", "--incoming", f"unix:{path}.stream") as third:
+            destination = third.connect()
+            assert source.execute("migrate", uri=f"unix:{path}.stream") == {}
+            poll(source, "completed")
+
+
+def test_answer_was_lost(dirtylab, path):
+    """The destination runs it: here it is gone."""
+    first, source, second, destination = lose_hand_over(dirtylab, path, take_go=False)
+    with first, second:
+        poll(destination, "completed")
+        assert destination.execute("query-status") == {"status": "running", "running": True}
+        assert source.execute("x-dirtylab-resolve-handover", run=False) == {}
+        assert source.execute("query-status") == {"status": "postmigrate", "running": False}
+        assert source.execute("cont")["class"] == "GenericError"
+        assert source.execute("x-dirtylab-resolve-handover", run=True)["class"] == "GenericError"
+
+
 def test_settings(dirtylab, path):
     with Guest(dirtylab, path, "--tls-creds", "/no/such/folder") as guest:
         client = guest.connect()
@@ -278,6 +368,8 @@ TESTS = {
     "stop and cont while the guest is awaited": test_stop_while_awaited,
     "a migration that fails or is cancelled leaves the guest running": test_cancel_and_again,
     "cancelled in pre-switchover": test_cancel_in_pre_switchover,
+    "a GO that was lost: the guest stays here, once somebody says so": test_go_was_lost,
+    "an answer that was lost: the guest is there, once somebody says so": test_answer_was_lost,
     "parameters and capabilities": test_settings,
     "digests of RAM": test_digest,
     "libvirt's names": test_job,

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stock Linux under load, whose tracker goes through every pair while the dirty rate is measured: nothing that it writes is lost. In the testbed:
+ *
+ *     scripts/testbed --guest 6.12 --with build/vmm/control/tests/control-linux-test run /with/control-linux-test
+ */
+#include <control/control.h>
+#include <glib/gstdio.h>
+#include <machine/boot.h>
+#include <string.h>
+
+#include "moves.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define KERNEL_MOST ((gsize)256 << 20)
+#define BOOT_SECONDS 240
+#define COMMAND_LINE                                                                              \
+    "console=ttyS0 loglevel=5 panic=-1 random.trust_cpu=1 mitigations=off dirtylab.run=workload " \
+    "dirtylab.workload=memory=48M,random=/dev/hwrng,seed=5"
+
+typedef struct {
+    GMutex lock;
+    GCond changed;
+    GString *text;
+} Console;
+
+static void
+collect(gpointer user, const char *bytes, gsize n_bytes)
+{
+    Console *console = user;
+
+    g_mutex_lock(&console->lock);
+    g_string_append_len(console->text, bytes, (gssize)n_bytes);
+    g_cond_broadcast(&console->changed);
+    g_mutex_unlock(&console->lock);
+}
+
+static gboolean
+await(Console *console, const char *text)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)BOOT_SECONDS * G_USEC_PER_SEC;
+    gboolean in_time = TRUE;
+
+    g_mutex_lock(&console->lock);
+    while (!strstr(console->text->str, text) && in_time)
+        in_time = g_cond_wait_until(&console->changed, &console->lock, deadline);
+    if (!in_time)
+        g_test_message("%s", console->text->str);
+    g_mutex_unlock(&console->lock);
+    return in_time;
+}
+
+static void
+read_guest_file(const char *what, const char *name, guint8 **bytes, gsize *size)
+{
+    const char *folder = g_getenv("DIRTYLAB_GUESTS");
+    g_autofree char *path = g_build_filename(folder ? folder : "/guest", "6.12", name, NULL);
+    g_autoptr(GError) error = NULL;
+
+    boot_read_file(what, path, KERNEL_MOST, bytes, size, &error);
+    g_assert_no_error(error);
+}
+
+static void
+check_moves(BoardConfig config)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree guint8 *kernel = NULL, *initrd = NULL;
+    g_autofree char *folder = g_dir_make_tmp("dirtylab-linux-XXXXXX", &error);
+    g_autofree char *path = g_build_filename(folder, "control", NULL);
+    g_autofree char *uri = g_strconcat("unix:", path, NULL);
+    Console console = {.text = g_string_new(NULL)};
+
+    read_guest_file("kernel", "bzImage", &kernel, &config.kernel_size);
+    read_guest_file("initrd", "initrd", &initrd, &config.initrd_size);
+    config.kernel = kernel;
+    config.initrd = initrd;
+    config.stock = config.rng = TRUE;
+    config.command_line = COMMAND_LINE;
+    config.console = collect;
+    config.console_user = &console;
+    {
+        g_autoptr(Board) board = board_new(&config, &error);
+        g_assert_no_error(error);
+        g_autoptr(ControlServer) server = control_server_new(board, &(ControlConfig){.uri = uri}, &error);
+        g_assert_no_error(error);
+        g_assert_true(board_start(board, &error));
+        g_assert_true(await(&console, "workload: t="));
+        g_autoptr(QmpClient) client = qmp_client_new(path);
+        move_through_every_pair(board, client);
+        g_assert_null(strstr(console.text->str, "workload: error"));
+    }
+    g_assert_no_errno(g_rmdir(folder));
+    g_string_free(console.text, TRUE);
+}
+
+static void
+test_bitmaps(void)
+{
+    check_moves((BoardConfig){.memory_bytes = 256 * MIB, .vcpus = 2});
+}
+
+static void
+test_ring(void)
+{
+    check_moves((BoardConfig){.memory_bytes = 256 * MIB, .vcpus = 2, .dirty_ring_entries = 4096});
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/linux/every-pair-under-load-loses-nothing/bitmaps", test_bitmaps);
+    g_test_add_func("/linux/every-pair-under-load-loses-nothing/ring", test_ring);
+    return g_test_run();
+}
