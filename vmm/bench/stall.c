@@ -65,6 +65,32 @@ stall_percentile(const struct abi_histogram *histogram, double share, double ns_
     return (double)histogram->max_cycles * ns_per_cycle;
 }
 
+/* Buckets whose bounds' ratio is below this are put together: the guest keeps them finer than anybody looks. */
+#define COARSER 1.18
+
+static GArray *
+coarse_histogram(const struct abi_histogram *histogram, double ns_per_cycle)
+{
+    GArray *buckets = g_array_new(FALSE, FALSE, sizeof(StallBucket));
+
+    for (guint i = 0; i < ABI_HISTOGRAM_BUCKETS; i++) {
+        /* the guest's last bucket has no end but the longest store */
+        guint64 end = i + 1 < ABI_HISTOGRAM_BUCKETS ? abi_histogram_floor(i + 1) : histogram->max_cycles + 1;
+        StallBucket *last = buckets->len ? &g_array_index(buckets, StallBucket, buckets->len - 1) : NULL;
+        StallBucket bucket = {(double)abi_histogram_floor(i) * ns_per_cycle, (double)end * ns_per_cycle, histogram->count[i]};
+
+        if (!bucket.count)
+            continue;
+        if (last && bucket.to_ns <= last->from_ns * COARSER) {
+            last->to_ns = bucket.to_ns;
+            last->count += bucket.count;
+        } else {
+            g_array_append_val(buckets, bucket);
+        }
+    }
+    return buckets;
+}
+
 void
 stall_result(const struct abi_histogram *histogram, double ns_per_cycle, StallResult *result)
 {
@@ -73,6 +99,7 @@ stall_result(const struct abi_histogram *histogram, double ns_per_cycle, StallRe
     result->p99 = stall_percentile(histogram, 0.99, ns_per_cycle);
     result->p999 = stall_percentile(histogram, 0.999, ns_per_cycle);
     result->max = (double)histogram->max_cycles * ns_per_cycle;
+    result->histogram = coarse_histogram(histogram, ns_per_cycle);
 }
 
 double

@@ -21,7 +21,7 @@ void stall_clear_max(GuestRam *ram, guint vcpus);
 /** stall_percentile: the time in ns below which @share (0 to 1) of the stores lie; the middle of their bucket. 0 of no stores. */
 double stall_percentile(const struct abi_histogram *histogram, double share, double ns_per_cycle);
 
-/** stall_result: the figures of all runs together; @result->samples is left to the caller. */
+/** stall_result: the figures of all runs together; @result, which is empty, owns its histogram; its samples are left to the caller. */
 void stall_result(const struct abi_histogram *histogram, double ns_per_cycle, StallResult *result);
 
 /** tsc_ns_per_cycle: of this host's TSC, which guests see too; measured against CLOCK_MONOTONIC over some 20 ms. */

@@ -147,7 +147,7 @@ read_status(FieldReader *reader, JsonObject *object)
     return BENCH_FAILED;
 }
 
-static BenchResult *
+static gpointer
 read_result(FieldReader *reader, JsonObject *object)
 {
     BenchResult *result = bench_result_new();
@@ -184,24 +184,5 @@ bench_json_write(const GPtrArray *results, const DocumentInfo *info)
 GPtrArray *
 bench_json_read(const char *text, gsize length, DocumentInfo **info, GError **error)
 {
-    g_autoptr(FieldReader) reader = field_reader_new();
-    g_autoptr(DocumentInfo) head = NULL;
-    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify)bench_result_free);
-
-    g_autoptr(JsonNode) root = document_parse(reader, text, length, BENCH_SCHEMA, &head);
-    JsonArray *array = root ? field_array(reader, json_node_get_object(root), "results", LIMIT_RESULTS) : NULL;
-    for (guint i = 0; array && i < json_array_get_length(array) && !reader->error; i++) {
-        JsonObject *element = field_element(reader, array, "results", i);
-        gsize mark = field_enter(reader, "results", (int)i);
-        g_ptr_array_add(results, read_result(reader, element));
-        field_leave(reader, mark);
-    }
-
-    if (reader->error) {
-        g_propagate_error(error, g_steal_pointer(&reader->error));
-        return NULL;
-    }
-    if (info)
-        *info = g_steal_pointer(&head);
-    return g_steal_pointer(&results);
+    return document_read(text, length, BENCH_SCHEMA, read_result, (GDestroyNotify)bench_result_free, info, error);
 }

@@ -3,7 +3,8 @@
  * Schema dirtylab.bench/1, out and in. What was not measured is null, and so is a number that JSON cannot hold (NaN, infinity).
  *
  * Of `guest_stall_ns`, `median`, `min`, `ci95` and `samples` speak of the runs' medians; `p50`, `p99`, `p999` and `max` of all the
- * stores that were timed, and `count` says how many these were.
+ * stores that were timed, and `count` says how many these were. `histogram` (which older documents lack) has three arrays of equal
+ * length, `from_ns`, `to_ns` and `count`: so many stores took from `from_ns` to less than `to_ns`; buckets without any are left out.
  */
 #pragma once
 

@@ -54,6 +54,14 @@ bench_result_new(void)
 }
 
 void
+stall_result_clear(StallResult *stall)
+{
+    samples_free(stall->samples);
+    g_clear_pointer(&stall->histogram, g_array_unref);
+    *stall = (StallResult){0};
+}
+
+void
 bench_result_free(BenchResult *result)
 {
     if (!result)
@@ -67,7 +75,7 @@ bench_result_free(BenchResult *result)
     g_array_unref(result->accuracy);
     for (guint cost = 0; cost < N_COSTS; cost++)
         samples_free(result->cost[cost]);
-    samples_free(result->stall.samples);
+    stall_result_clear(&result->stall);
     g_free(result);
 }
 

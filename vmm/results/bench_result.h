@@ -62,12 +62,21 @@ typedef enum {
 #define N_COSTS 7
 const char *cost_name(Cost cost); /* `arm_ns`, … */
 
+/** So many stores took from @from_ns to less than @to_ns. */
+typedef struct {
+    double from_ns, to_ns;
+    guint64 count;
+} StallBucket;
+
 /** Stores timed in the guest, over all runs. */
 typedef struct {
     guint64 count;
     double p50, p99, p999, max;
-    Samples *samples; /* each run's median */
+    Samples *samples;  /* each run's median */
+    GArray *histogram; /* StallBucket, ascending, none of them empty; NULL: not known */
 } StallResult;
+/** stall_result_clear: frees what it owns. */
+void stall_result_clear(StallResult *stall);
 
 typedef struct {
     /* the case */

@@ -46,6 +46,8 @@ void field_leave(FieldReader *reader, gsize mark);
 /** field_refuse: the field is there but cannot be used. */
 void field_refuse(FieldReader *reader, const char *name, const char *what);
 
+/** field_present: whether it is there and not null: for what a document may leave out. */
+gboolean field_present(JsonObject *object, const char *name);
 /** A missing or mistyped field is an error; with @or_null, null is NULL. @object may be NULL: then all is zero. */
 char *field_string(FieldReader *reader, JsonObject *object, const char *name, gboolean or_null);
 guint64 field_count(FieldReader *reader, JsonObject *object, const char *name);
@@ -56,8 +58,21 @@ JsonObject *field_object(FieldReader *reader, JsonObject *object, const char *na
 JsonArray *field_array(FieldReader *reader, JsonObject *object, const char *name, guint limit);
 /** field_element: @array[@index], which has to be an object. */
 JsonObject *field_element(FieldReader *reader, JsonArray *array, const char *name, guint index);
+/** field_element_number: @array[@index], a number; NaN for null, and an error where there is no such element. */
+double field_element_number(FieldReader *reader, JsonArray *array, const char *name, guint index);
 /** field_samples: the array `samples`. */
 Samples *field_samples(FieldReader *reader, JsonObject *object);
 
 /** document_parse: checks the text and its schema, reads the head. The root keeps the objects alive. NULL on error. */
 JsonNode *document_parse(FieldReader *reader, const char *text, gsize length, const char *schema, DocumentInfo **info);
+
+/** document_schema: what the text says it is. Free with g_free(). Errors: FORMAT. */
+char *document_schema(const char *text, gsize length, GError **error);
+
+/**
+ * document_read: all of a document: each element of `results` by @read, which never returns NULL (what was read of an element that
+ * is wrong is thrown away with the rest). The array owns its elements by @destroy. Errors: FORMAT, naming the field.
+ */
+typedef gpointer (*FieldReadResult)(FieldReader *reader, JsonObject *object);
+GPtrArray *document_read(const char *text, gsize length, const char *schema, FieldReadResult read, GDestroyNotify destroy,
+                         DocumentInfo **info, GError **error);

@@ -61,6 +61,12 @@ member(FieldReader *reader, JsonObject *object, const char *name)
     return node;
 }
 
+gboolean
+field_present(JsonObject *object, const char *name)
+{
+    return object && json_object_has_member(object, name) && !json_object_get_null_member(object, name);
+}
+
 static gboolean
 is_value(JsonNode *node, GType type)
 {
@@ -181,6 +187,16 @@ field_element(FieldReader *reader, JsonArray *array, const char *name, guint ind
     return json_node_get_object(node);
 }
 
+double
+field_element_number(FieldReader *reader, JsonArray *array, const char *name, guint index)
+{
+    double value = NAN;
+
+    if (index >= json_array_get_length(array) || !read_number(json_array_get_element(array, index), &value))
+        field_refuse(reader, name, "has an element that is not a number, or too few");
+    return value;
+}
+
 Samples *
 field_samples(FieldReader *reader, JsonObject *object)
 {
@@ -229,20 +245,35 @@ read_head(FieldReader *reader, JsonObject *root)
     return info;
 }
 
+/* "dirtylab.bench/2" where "dirtylab.bench/1" is known. */
+static gboolean
+is_newer(const char *found, const char *schema)
+{
+    const char *version = strchr(schema, '/');
+    gsize name = version ? (gsize)(version - schema) + 1 : 0;
+    guint64 number, known;
+
+    return name && strncmp(found, schema, name) == 0 &&
+           g_ascii_string_to_unsigned(found + name, 10, 0, G_MAXUINT32, &number, NULL) &&
+           g_ascii_string_to_unsigned(schema + name, 10, 0, G_MAXUINT32, &known, NULL) && number > known;
+}
+
 static void
 check_schema(FieldReader *reader, JsonObject *root, const char *schema)
 {
     g_autofree char *found = field_string(reader, root, "schema", FALSE);
     if (reader->error || g_str_equal(found, schema))
         return;
-    g_autofree char *shown = g_strndup(found, 64);
+    g_autofree char *shown = g_utf8_substring(found, 0, MIN(g_utf8_strlen(found, -1), 64));
     g_autofree char *printable = g_strescape(shown, NULL);
-    g_autofree char *what = g_strdup_printf("is \"%s\", not \"%s\"", printable, schema);
+    g_autofree char *what = g_strdup_printf("is \"%s\", not \"%s\"%s", printable, schema,
+                                            is_newer(found, schema) ? ": a newer dirtylab wrote it; read it with that one" : "");
     field_refuse(reader, "schema", what);
 }
 
-JsonNode *
-document_parse(FieldReader *reader, const char *text, gsize length, const char *schema, DocumentInfo **info)
+/* The object that the text holds. */
+static JsonNode *
+parse_object(FieldReader *reader, const char *text, gsize length)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     g_autoptr(GError) cause = NULL;
@@ -254,10 +285,18 @@ document_parse(FieldReader *reader, const char *text, gsize length, const char *
         return NULL;
     }
     g_autoptr(JsonNode) root = json_parser_steal_root(parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
-        g_set_error_literal(&reader->error, RESULTS_ERROR, RESULTS_ERROR_FORMAT, "not a result document: no object");
+    if (root && JSON_NODE_HOLDS_OBJECT(root))
+        return g_steal_pointer(&root);
+    g_set_error_literal(&reader->error, RESULTS_ERROR, RESULTS_ERROR_FORMAT, "not a result document: no object");
+    return NULL;
+}
+
+JsonNode *
+document_parse(FieldReader *reader, const char *text, gsize length, const char *schema, DocumentInfo **info)
+{
+    g_autoptr(JsonNode) root = parse_object(reader, text, length);
+    if (!root)
         return NULL;
-    }
 
     check_schema(reader, json_node_get_object(root), schema);
     g_autoptr(DocumentInfo) head = read_head(reader, json_node_get_object(root));
@@ -266,4 +305,44 @@ document_parse(FieldReader *reader, const char *text, gsize length, const char *
     if (info)
         *info = g_steal_pointer(&head);
     return g_steal_pointer(&root);
+}
+
+char *
+document_schema(const char *text, gsize length, GError **error)
+{
+    g_autoptr(FieldReader) reader = field_reader_new();
+    g_autoptr(JsonNode) root = parse_object(reader, text, length);
+    g_autofree char *schema = root ? field_string(reader, json_node_get_object(root), "schema", FALSE) : NULL;
+
+    if (reader->error) {
+        g_propagate_error(error, g_steal_pointer(&reader->error));
+        return NULL;
+    }
+    return g_steal_pointer(&schema);
+}
+
+GPtrArray *
+document_read(const char *text, gsize length, const char *schema, FieldReadResult read, GDestroyNotify destroy,
+              DocumentInfo **info, GError **error)
+{
+    g_autoptr(FieldReader) reader = field_reader_new();
+    g_autoptr(DocumentInfo) head = NULL;
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func(destroy);
+
+    g_autoptr(JsonNode) root = document_parse(reader, text, length, schema, &head);
+    JsonArray *array = root ? field_array(reader, json_node_get_object(root), "results", LIMIT_RESULTS) : NULL;
+    for (guint i = 0; array && i < json_array_get_length(array) && !reader->error; i++) {
+        JsonObject *element = field_element(reader, array, "results", i);
+        gsize mark = field_enter(reader, "results", (int)i);
+        g_ptr_array_add(results, read(reader, element));
+        field_leave(reader, mark);
+    }
+
+    if (reader->error) {
+        g_propagate_error(error, g_steal_pointer(&reader->error));
+        return NULL;
+    }
+    if (info)
+        *info = g_steal_pointer(&head);
+    return g_steal_pointer(&results);
 }

@@ -56,7 +56,7 @@ migration_result_free(MigrationResult *result)
                      result->load,    result->pattern,  result->reason};
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
-    samples_free(result->stall.samples);
+    stall_result_clear(&result->stall);
     g_array_unref(result->iterations);
     g_free(result);
 }

@@ -43,3 +43,22 @@ probe_json_write(const GPtrArray *rows, const DocumentInfo *info)
     }
     return document_end(builder);
 }
+
+static gpointer
+read_row(FieldReader *reader, JsonObject *object)
+{
+    ProbeRow *row = g_new0(ProbeRow, 1);
+
+    row->tracker = field_string(reader, object, "tracker", FALSE);
+    row->ram = field_string(reader, object, "ram", FALSE);
+    row->supported = field_boolean(reader, object, "supported");
+    row->reason = field_string(reader, object, "reason", TRUE);
+    row->remedy = field_string(reader, object, "remedy", TRUE);
+    return row;
+}
+
+GPtrArray *
+probe_json_read(const char *text, gsize length, DocumentInfo **info, GError **error)
+{
+    return document_read(text, length, PROBE_SCHEMA, read_row, (GDestroyNotify)probe_row_free, info, error);
+}

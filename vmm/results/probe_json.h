@@ -25,3 +25,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProbeRow, probe_row_free)
 
 /** probe_json_write: the document as text, with a newline at its end. @rows: of ProbeRow. */
 char *probe_json_write(const GPtrArray *rows, const DocumentInfo *info);
+/** probe_json_read: the rows (of ProbeRow, owned by the array), as bench_json_read() does it. Errors: FORMAT, naming the field. */
+GPtrArray *probe_json_read(const char *text, gsize length, DocumentInfo **info, GError **error);

@@ -50,3 +50,49 @@ semantics_json_write(const GPtrArray *rows, const DocumentInfo *info)
     }
     return document_end(builder);
 }
+
+static SemanticsVerdict
+read_verdict(FieldReader *reader, JsonObject *object)
+{
+    g_autofree char *name = field_string(reader, object, "verdict", TRUE);
+
+    for (guint verdict = SEMANTICS_EXACT; name && verdict < N_SEMANTICS_VERDICTS; verdict++) {
+        if (g_str_equal(name, semantics_verdict_name((SemanticsVerdict)verdict)))
+            return (SemanticsVerdict)verdict;
+    }
+    if (name)
+        field_refuse(reader, "verdict", "is none of exact, extra, MISSED, refused, unsupported");
+    return SEMANTICS_NONE;
+}
+
+static guint64
+read_pages(FieldReader *reader, JsonObject *object, const char *name)
+{
+    return field_present(object, name) ? field_count(reader, object, name) : 0;
+}
+
+static gpointer
+read_row(FieldReader *reader, JsonObject *object)
+{
+    SemanticsRow *row = g_new0(SemanticsRow, 1);
+
+    row->name = field_string(reader, object, "case", FALSE);
+    row->tracker = field_string(reader, object, "tracker", FALSE);
+    row->ram = field_string(reader, object, "ram", FALSE);
+    row->required = field_string(reader, object, "required", TRUE);
+    row->observed = field_string(reader, object, "observed", TRUE);
+    row->verdict = read_verdict(reader, object);
+    row->written = read_pages(reader, object, "written_pages");
+    row->reported = read_pages(reader, object, "reported_pages");
+    row->missed = read_pages(reader, object, "missed_pages");
+    row->extra = read_pages(reader, object, "extra_pages");
+    row->control = field_string(reader, object, "control", TRUE);
+    row->finding = field_string(reader, object, "finding", TRUE);
+    return row;
+}
+
+GPtrArray *
+semantics_json_read(const char *text, gsize length, DocumentInfo **info, GError **error)
+{
+    return document_read(text, length, SEMANTICS_SCHEMA, read_row, (GDestroyNotify)semantics_row_free, info, error);
+}

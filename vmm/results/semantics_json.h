@@ -53,3 +53,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SemanticsRow, semantics_row_free)
 
 /** semantics_json_write: the document as text, with a newline at its end. @rows: of SemanticsRow. */
 char *semantics_json_write(const GPtrArray *rows, const DocumentInfo *info);
+/** semantics_json_read: the rows (of SemanticsRow, owned by the array), as bench_json_read() does it. Errors: FORMAT, naming the field. */
+GPtrArray *semantics_json_read(const char *text, gsize length, DocumentInfo **info, GError **error);
