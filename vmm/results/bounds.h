@@ -8,6 +8,6 @@
 #define LIMIT_RESULTS 20000
 #define LIMIT_ORACLES 16        /* a result */
 #define LIMIT_ITERATIONS 100000 /* a migration */
-#define LIMIT_BUCKETS 4096       /* a histogram */
+#define LIMIT_BUCKETS 4096      /* a histogram */
 #define LIMIT_SAMPLES 1000000
 #define LIMIT_STRING 65536 /* bytes */

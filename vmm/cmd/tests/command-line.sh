@@ -53,6 +53,34 @@ else
     result "not ok" "semantics --strict fails on a miss" "status $status, with --strict $strict: $(cat "$work/out" "$work/err")"
 fi
 
+# Files from anybody: one line that names the file, and a page that was there stays as it was.
+page=$work/page.html
+echo before >"$page"
+"$dirtylab" probe --json "$work/probe.json" >/dev/null
+head -c 700 "$work/probe.json" >"$work/short.json"
+sed 's,dirtylab.probe/1,dirtylab.probe/2,' "$work/probe.json" >"$work/newer.json"
+echo '{"name": "something else"}' >"$work/foreign.json"
+head -c 4096 /dev/urandom >"$work/noise.json"
+expect "report without a file is refused" 2 'needs a result file' "$dirtylab" report --html "$page"
+expect "report without a page is refused" 2 '--html' "$dirtylab" report "$work/probe.json"
+expect "report: a file that is not there is named" 1 'nowhere.json: No such file' "$dirtylab" report "$work/nowhere.json" --html "$page"
+expect "report: a file cut short is refused" 1 'short.json: .*ends within' "$dirtylab" report "$work/probe.json" "$work/short.json" --html "$page"
+expect "report: a newer schema is refused" 1 'newer.json: schema: .*newer dirtylab' "$dirtylab" report "$work/newer.json" --html "$page"
+expect "report: foreign JSON is refused" 1 'foreign.json: schema: is missing' "$dirtylab" report "$work/foreign.json" --html "$page"
+expect "report: noise is refused" 1 'noise.json: line' "$dirtylab" report "$work/noise.json" --html "$page"
+expect "report: what is no yardstick is refused" 1 'probe.json: .*dirty_log_perf_test' \
+    "$dirtylab" report "$work/probe.json" --yardstick "$work/probe.json" --html "$page"
+if [ "$(cat "$page")" = before ] && [ "$(find "$work" -name 'page.html*' | wc -l)" -eq 1 ]; then
+    result ok "report: what cannot be read leaves the old page alone, and no other file" ""
+else
+    result "not ok" "report: what cannot be read leaves the old page alone" "$(find "$work" -name 'page.html*')"
+fi
+if "$dirtylab" report "$work/probe.json" --html "$page" && grep -q '^<!DOCTYPE html>' "$page"; then
+    result ok "report writes a page" ""
+else
+    result "not ok" "report writes a page" "$(head -c 300 "$page")"
+fi
+
 if [ -e /dev/kvm ]; then
     expect "memory larger than the host's is said so" 3 'memory|RAM' "$dirtylab" bench --tracker none --memory 64T
     expect "memory that the host has but not free is said so" 3 'available' "$dirtylab" bench --tracker none --memory "$(($(awk '/MemTotal/ { print $2 }' /proc/meminfo) / 1024 - 64))M"
