@@ -19,6 +19,7 @@ run(Cell *cell, GError **error)
 }
 
 #define EVERY_RAM PLAIN_RAMS ",hugetlb-1G"
+#define LIMIT_MS 120000 /* a page of 1 GiB is filled, copied and compared, on an emulated processor too */
 
 const SemanticsCase case_discard_punch_hole_clean = {
     .name = "discard.punch-hole-clean",
@@ -27,6 +28,7 @@ const SemanticsCase case_discard_punch_hole_clean = {
     .finding = DISCARD_LOST,
     .rams = EVERY_RAM,
     .run = run,
+    .limit_ms = LIMIT_MS,
 };
 const SemanticsCase case_discard_punch_hole_clean_told = {
     .name = "discard.punch-hole-clean-told",
@@ -34,6 +36,7 @@ const SemanticsCase case_discard_punch_hole_clean_told = {
     .left_out = "telling the log",
     .rams = EVERY_RAM,
     .run = run,
+    .limit_ms = LIMIT_MS,
     .variant = DISCARD_TOLD,
 };
 const SemanticsCase case_discard_punch_hole_written = {
@@ -43,6 +46,7 @@ const SemanticsCase case_discard_punch_hole_written = {
     .finding = DISCARD_LOST_WRITTEN,
     .rams = EVERY_RAM,
     .run = run,
+    .limit_ms = LIMIT_MS,
     .variant = DISCARD_WRITTEN,
 };
 const SemanticsCase case_discard_punch_hole_written_told = {
@@ -51,5 +55,6 @@ const SemanticsCase case_discard_punch_hole_written_told = {
     .left_out = "telling the log",
     .rams = EVERY_RAM,
     .run = run,
+    .limit_ms = LIMIT_MS,
     .variant = DISCARD_WRITTEN | DISCARD_TOLD,
 };
