@@ -13,8 +13,8 @@
 typedef struct {
     const DlTrackerFacts *facts;
     DlBitmap *reported;
-    DlBitmap *flagged;            /* soft-dirty: pages in mappings that were new to it; NULL: none */
-    guint64 *at_collect, *at_end; /* positions, an actor each; at_collect NULL: it was not told */
+    DlBitmap *flagged; /* soft-dirty: pages in mappings that were new to it; NULL: none */
+    guint64 *at_end;   /* positions, an actor each */
     gboolean overflow, final;
 } Pass;
 
@@ -23,7 +23,6 @@ struct PassJudge {
     Replica *replica;
     GPtrArray *passes;
     guint64 *begun_at;
-    guint64 *collected_at; /* of the pass that runs; NULL: none */
     guint64 overflows;
 };
 
@@ -34,7 +33,6 @@ free_pass(gpointer user)
 
     g_clear_pointer(&pass->reported, dl_bitmap_free);
     g_clear_pointer(&pass->flagged, dl_bitmap_free);
-    g_free(pass->at_collect);
     g_free(pass->at_end);
     g_free(pass);
 }
@@ -57,7 +55,6 @@ pass_judge_free(PassJudge *judge)
     g_clear_pointer(&judge->replica, replica_free);
     g_ptr_array_unref(judge->passes);
     g_free(judge->begun_at);
-    g_free(judge->collected_at);
     g_free(judge);
 }
 
@@ -82,13 +79,6 @@ pass_judge_begin(PassJudge *judge)
 }
 
 void
-pass_judge_collected(PassJudge *judge, guint64 number G_GNUC_UNUSED)
-{
-    g_free(judge->collected_at);
-    judge->collected_at = positions_now(judge);
-}
-
-void
 pass_judge_ended(PassJudge *judge, const char *tracker, const DlBitmap *pages, gboolean final)
 {
     Pass *pass = g_new0(Pass, 1);
@@ -96,7 +86,6 @@ pass_judge_ended(PassJudge *judge, const char *tracker, const DlBitmap *pages, g
 
     pass->facts = dl_tracker_facts_by_name(tracker);
     pass->at_end = positions_now(judge);
-    pass->at_collect = g_steal_pointer(&judge->collected_at);
     pass->reported = dl_bitmap_copy(pages);
     pass->final = final;
     dl_log_stats(judge->stage->log, &stats);
@@ -119,65 +108,37 @@ pass_judge_ring_overflows(const PassJudge *judge)
 
 /* --- afterwards --- */
 
-/* Two neighbouring windows, in halves: before the collect within it, and after. */
 typedef struct {
-    DlBitmap *before, *after; /* written in the window, before its collect and after it */
-    DlBitmap *read;
+    DlBitmap *written, *read;
     DlBitmap *in_flight; /* at its end */
 } Window;
 
 static void
 window_clear(Window *window)
 {
-    DlBitmap **sets[] = {&window->before, &window->after, &window->read, &window->in_flight};
+    DlBitmap **sets[] = {&window->written, &window->read, &window->in_flight};
 
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
         g_clear_pointer(sets[i], dl_bitmap_free);
-}
-
-static const WriteWindow *
-next_part(PassJudge *judge, const guint64 *positions, gboolean stands)
-{
-    WriteList *list = judge->stage->list;
-
-    write_list_open_window(list);
-    return stands ? write_list_close_window(list, positions) : write_list_take_running(list, positions);
 }
 
 /* Walks the list of writes through the window that ends with @pass. */
 static void
 window_take(PassJudge *judge, const Pass *pass, Window *window)
 {
-    const WriteWindow *part = NULL;
+    WriteList *list = judge->stage->list;
 
-    window->read = dl_bitmap_new(dl_bitmap_size(pass->reported));
-    if (pass->at_collect) {
-        part = next_part(judge, pass->at_collect, FALSE);
-        dl_bitmap_or(window->read, part->read);
-        window->before = dl_bitmap_copy(part->written);
-    } else {
-        window->before = dl_bitmap_new(dl_bitmap_size(pass->reported));
-    }
-    part = next_part(judge, pass->at_end, pass->final);
-    dl_bitmap_or(window->read, part->read);
-    window->after = dl_bitmap_copy(part->written);
-    window->in_flight = dl_bitmap_copy(part->in_flight);
-}
-
-static DlBitmap *
-window_written(const Window *window)
-{
-    DlBitmap *written = dl_bitmap_copy(window->before);
-
-    dl_bitmap_or(written, window->after);
-    return written;
+    write_list_open_window(list);
+    const WriteWindow *taken =
+        pass->final ? write_list_close_window(list, pass->at_end) : write_list_take_running(list, pass->at_end);
+    *window = (Window){dl_bitmap_copy(taken->written), dl_bitmap_copy(taken->read), dl_bitmap_copy(taken->in_flight)};
 }
 
 /* A write in flight at the end of an earlier pass may have been reported by that pass. */
 static DlBitmap *
 due(const Window *window, const Window *before, const Pass *reported_before)
 {
-    DlBitmap *pages = window_written(window);
+    DlBitmap *pages = dl_bitmap_copy(window->written);
 
     if (before->in_flight && reported_before) {
         g_autoptr(DlBitmap) early = dl_bitmap_copy(before->in_flight);
@@ -210,16 +171,15 @@ static void
 find_extra(PassJudge *judge, Pass *const passes[3], const Window windows[3], PassVerdict *verdict)
 {
     const Pass *pass = passes[2];
-    g_autoptr(DlBitmap) written = window_written(&windows[1]), now = window_written(&windows[2]),
-                        all = dl_bitmap_new(dl_bitmap_size(written)), own = dl_bitmap_copy(judge->stage->own),
-                        unused = dl_bitmap_new(dl_bitmap_size(written)), in_flight = dl_bitmap_copy(windows[2].in_flight),
-                        read = dl_bitmap_copy(windows[1].read);
+    g_autoptr(DlBitmap) written = dl_bitmap_copy(windows[1].written), all = dl_bitmap_new(dl_bitmap_size(written)),
+                        own = dl_bitmap_copy(judge->stage->own), unused = dl_bitmap_new(dl_bitmap_size(written)),
+                        in_flight = dl_bitmap_copy(windows[2].in_flight), read = dl_bitmap_copy(windows[1].read);
     JudgeContext context = judge->stage->judge;
     AccuracyResult sum = {0};
 
     dl_layout_fill(judge->stage->layout, all);
     dl_bitmap_and(own, pass->reported);
-    dl_bitmap_or(written, now);
+    dl_bitmap_or(written, windows[2].written);
     dl_bitmap_or(written, own);
     dl_bitmap_or(read, windows[2].read);
     dl_bitmap_or(in_flight, windows[1].in_flight);
@@ -240,20 +200,6 @@ find_extra(PassJudge *judge, Pass *const passes[3], const Window windows[3], Pas
     memcpy(verdict->extra, sum.extra, sizeof verdict->extra);
 }
 
-/* From the collect before to this one, as near as positions tell. */
-static guint64
-count_written(PassJudge *judge, const Pass *pass, const Window windows[3])
-{
-    g_autoptr(DlBitmap) written = dl_bitmap_copy(windows[1].after), own = dl_bitmap_copy(judge->stage->own);
-
-    dl_bitmap_or(written, windows[2].before);
-    if (pass->final)
-        dl_bitmap_or(written, windows[2].after);
-    dl_bitmap_and(own, pass->reported);
-    dl_bitmap_or(written, own);
-    return dl_bitmap_count(written);
-}
-
 /* The pages of the last pass come in, and then both must be equal. */
 static void
 ask_replica(PassJudge *judge, const Pass *last, DlBitmap *missed)
@@ -268,6 +214,16 @@ pass_at(const PassJudge *judge, guint index)
     return g_ptr_array_index(judge->passes, index);
 }
 
+static guint64
+count_extra(const PassVerdict *verdict)
+{
+    guint64 pages = 0;
+
+    for (guint cause = 0; cause < N_EXTRA_CAUSES; cause++)
+        pages += verdict->extra[cause];
+    return pages;
+}
+
 static void
 judge_pass(PassJudge *judge, guint index, const Window windows[3], PassVerdict *verdict)
 {
@@ -280,7 +236,7 @@ judge_pass(PassJudge *judge, guint index, const Window windows[3], PassVerdict *
         ask_replica(judge, passes[2], missed);
     verdict->judged = TRUE;
     verdict->missed_pages = dl_bitmap_count(missed);
-    verdict->written_pages = count_written(judge, passes[2], windows);
+    verdict->written_pages = verdict->missed_pages + verdict->reported_pages - count_extra(verdict);
 }
 
 GArray *

@@ -10,8 +10,8 @@
  * A page that is reported in time but read before it was protected again is not found here, but by comparing RAM on both sides.
  *
  *   pass_judge_begin(judge)
- *   pass_judge_collected(judge, 1) … pass_judge_ended(judge, …) for each pass, on the migration's thread: cheap
- *   pass_judge_finish(judge, …)    when the guest stands for good: walks the list of writes
+ *   pass_judge_ended(judge, …)     for each pass, on the migration's thread: cheap
+ *   pass_judge_finish(judge)       when the migration is over: walks the list of writes
  */
 #pragma once
 
@@ -22,7 +22,7 @@ typedef struct PassJudge PassJudge;
 /** PassVerdict: of one pass. */
 typedef struct {
     gboolean judged;
-    guint64 written_pages; /* from the collect before to this one */
+    guint64 written_pages; /* written when the pass could report it, and reported; and what was missed */
     guint64 missed_pages;
     guint64 reported_pages;
     guint64 extra[N_EXTRA_CAUSES];
@@ -35,8 +35,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PassJudge, pass_judge_free)
 
 /** pass_judge_begin: the migration is about to begin: what is written from here on may be reported. */
 void pass_judge_begin(PassJudge *judge);
-/** pass_judge_collected: pass @number begins: its collect is done. */
-void pass_judge_collected(PassJudge *judge, guint64 number);
 /** pass_judge_ended: with @tracker it reported @pages; @final: the guest stands. */
 void pass_judge_ended(PassJudge *judge, const char *tracker, const DlBitmap *pages, gboolean final);
 

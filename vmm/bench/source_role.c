@@ -23,12 +23,6 @@ typedef struct {
 /* --- events, on the migration's thread --- */
 
 static void
-on_pass(gpointer user, guint64 number)
-{
-    pass_judge_collected(((SourceRole *)user)->judge, number);
-}
-
-static void
 on_reported(gpointer user, const MigrationPass *pass, const DlBitmap *pages)
 {
     pass_judge_ended(((SourceRole *)user)->judge, pass->tracker, pages, pass->final);
@@ -87,7 +81,7 @@ start(SourceRole *role, const char *uri, GError **error)
         .tracker = migration->facts->name,
         .moves = migration->moves,
         .n_moves = migration->n_moves,
-        .events = {.pass = on_pass, .reported = on_reported, .user = role},
+        .events = {.reported = on_reported, .user = role},
     };
 
     migration_parameters_init(&config.parameters);

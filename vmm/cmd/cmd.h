@@ -31,6 +31,7 @@ typedef struct {
 } Subcommand;
 
 extern const Subcommand cmd_bench;
+extern const Subcommand cmd_bench_migration;
 extern const Subcommand cmd_boot;
 extern const Subcommand cmd_probe;
 extern const Subcommand cmd_report;

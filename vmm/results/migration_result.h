@@ -34,7 +34,7 @@ const char *downtime_part_name(DowntimePart part); /* `final_harvest`, … */
  * @tracker: the one that the pass's pages were collected with
  * @sent_pages: with content or as a mark of zeroes
  * @judged: FALSE for pass 1, which sends all RAM whatever was written: its oracle's figures are 0
- * @written_pages: pages that the oracle knows were written from the collect before to this one
+ * @written_pages: pages that the oracle knows were written when the pass could report them, and that it reported; and those that it missed
  * @missed_pages: written, and reported neither when they should have been nor by the pass after
  */
 typedef struct {

@@ -31,6 +31,13 @@ expect "a handler on a CPU that is not there is refused" 2 'uffd-handler' "$dirt
 expect "an argument that nobody asked for is refused" 2 'takes no argument' "$dirtylab" bench here
 expect "a file in a folder that is not there is refused before anything is measured" 1 'cannot be written' "$dirtylab" bench --json /nowhere/x.json
 
+expect "a move that is none is refused" 2 'A:B@PASS' "$dirtylab" bench-migration --move kvm-bitmap:uffd-wp
+expect "a move from a tracker to itself is refused" 2 'A:B@PASS' "$dirtylab" bench-migration --move kvm-bitmap:kvm-bitmap@2
+expect "a load that nobody knows is refused" 2 'idle,moderate,heavy' "$dirtylab" bench-migration --load furious
+expect "a transport that nobody knows is refused" 2 'unix,tcp,tls' "$dirtylab" bench-migration --transport pigeon
+expect "a bandwidth of 0 is refused" 2 'bandwidth' "$dirtylab" bench-migration --bandwidth 0
+expect "a migration without a tracker is refused" 3 'tracks nothing' "$dirtylab" bench-migration --tracker none
+
 expect "an unknown case is refused" 2 'frobnicate.*--list' "$dirtylab" semantics --case 'pte.*,frobnicate'
 expect "an empty list of cases is refused" 2 'empty' "$dirtylab" semantics --case ''
 timeout 60 "$dirtylab" semantics --list >"$work/out" 2>"$work/err" </dev/null
@@ -136,6 +143,24 @@ if [ -e /dev/kvm ]; then
             result "not ok" "SIG${signal%:*} in the middle writes what was measured" "status $status: $(cat "$work/out" "$work/err")"
         fi
     done
+
+    expect "a move from bitmaps to rings is refused with the reason" 3 'rings or dirty bitmaps' \
+        "$dirtylab" bench-migration --tracker kvm-bitmap --move kvm-bitmap:kvm-ring@2
+    expect "memory for two guests is asked for" 3 'ask for less' "$dirtylab" bench-migration --memory "$(($(awk '/MemTotal/ { print $2 }' /proc/meminfo) * 3 / 4096))M"
+    timeout --preserve-status -s INT 4 "$dirtylab" bench-migration --tracker kvm-bitmap --runs 1000 --memory 32M --json "$work/cut.json" \
+        >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    if [ $status -eq 130 ] && grep -q '"complete" : false' "$work/cut.json" && grep -q 'kvm-bitmap' "$work/out"; then
+        result ok "SIGINT in the middle of migrations writes what was measured, marked incomplete" ""
+    else
+        result "not ok" "SIGINT in the middle of migrations writes what was measured" "status $status: $(cat "$work/out" "$work/err")"
+    fi
+    if timeout 120 "$dirtylab" bench-migration --tracker kvm-bitmap --memory 32M --runs 1 --warmup 0 --format csv >"$work/out" 2>"$work/err" </dev/null &&
+        grep -q '^kvm-bitmap,.*,completed,,true,0,' "$work/out"; then
+        result ok "a migration's line of CSV says that all RAM was equal" ""
+    else
+        result "not ok" "a migration's line of CSV says that all RAM was equal" "$(cat "$work/out" "$work/err")"
+    fi
 
     for format in json csv md; do
         if timeout 120 "$dirtylab" "${small[@]}" --tracker kvm-bitmap --format $format >"$work/out" 2>"$work/err" </dev/null &&
