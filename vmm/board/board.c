@@ -5,7 +5,11 @@
 #include <devices/power.h>
 #include <guest-tests/embedded.h>
 #include <machine/boot.h>
+#include <machine/error.h>
+#include <machine/platform.h>
 #include <machine/vcpu.h>
+
+#define RESET_VECTOR_GPA UINT64_C(0xffff0) /* f000:fff0 */
 
 struct Board {
     GuestRam *ram;
@@ -48,6 +52,31 @@ load_kernel(Board *board, const BoardConfig *config, GError **error)
     return boot_load(board->ram, &source, &entry, error) && boot_start_vcpu(board->machine, &entry, error);
 }
 
+/*
+ * A PC's reset vector, in real mode. Where ACPI is hardware-reduced, Linux takes it that EFI is there to reboot with; if it is not, it
+ * goes on to the BIOS, without a look at ACPI's reset register.
+ */
+static gboolean
+store_reset_vector(GuestRam *ram, GError **error)
+{
+    static const guint8 code[] = {
+        0xba,
+        PLATFORM_RESET_PORT & 0xff,
+        PLATFORM_RESET_PORT >> 8, /* mov dx, port */
+        0xb0,
+        PLATFORM_RESET_VALUE, /* mov al, value */
+        0xee,                 /* out dx, al */
+        0xf4,
+        0xeb,
+        0xfd /* hlt, for ever */
+    };
+
+    if (guest_ram_store(ram, RESET_VECTOR_GPA, code, sizeof code))
+        return TRUE;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE, "the guest has less than 1 MiB of RAM: give it more memory");
+    return FALSE;
+}
+
 static gboolean
 add_platform(Board *board, GError **error)
 {
@@ -55,7 +84,7 @@ add_platform(Board *board, GError **error)
         if (!vcpu_set_firmware_msrs(board->machine, i, error))
             return FALSE;
     }
-    return acpi_store(board->ram, machine_n_vcpus(board->machine), error);
+    return store_reset_vector(board->ram, error) && acpi_store(board->ram, machine_n_vcpus(board->machine), error);
 }
 
 static gboolean

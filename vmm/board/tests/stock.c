@@ -7,6 +7,7 @@
 #include <machine/error.h>
 #include <machine/platform.h>
 #include <machine/tests/kernels.h>
+#include <machine/vcpu.h>
 #include <string.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -86,6 +87,34 @@ test_pvh_runs(void)
     run_kernel(kernel_elf(code, sizeof code, KERNEL_GPA, TRUE), "px", MACHINE_RESET);
 }
 
+/* As Linux gets there: real mode, f000:fff0. */
+static void
+test_reset_vector_resets(void)
+{
+    static const guint8 code[] = {FOR_EVER};
+    GByteArray *kernel = kernel_bzimage(code, sizeof code, KERNEL_GPA);
+    BoardConfig config = {
+        .memory_bytes = 16 * MIB, .vcpus = 1, .stock = TRUE, .kernel = kernel->data, .kernel_size = kernel->len};
+    struct kvm_regs regs = {.rip = 0xfff0, .rflags = 2};
+    struct kvm_sregs sregs;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Board) board = board_new(&config, &error);
+
+    g_assert_no_error(error);
+    g_byte_array_unref(kernel);
+    g_assert_true(vcpu_get_regs(board_machine(board), 0, NULL, &sregs, &error));
+    sregs.cr0 = 0x60000010;
+    sregs.cr4 = sregs.efer = 0;
+    sregs.cs = (struct kvm_segment){.base = 0xf0000, .limit = 0xffff, .selector = 0xf000, .type = 0xb, .present = 1, .s = 1};
+    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss =
+        (struct kvm_segment){.limit = 0xffff, .type = 0x3, .present = 1, .s = 1};
+    g_assert_true(vcpu_set_regs(board_machine(board), 0, &regs, &sregs, &error));
+    g_assert_true(board_start(board, &error));
+    g_assert_true(machine_wait(board_machine(board), 30000));
+    g_assert_cmpstr(machine_crash_reason(board_machine(board)), ==, NULL);
+    g_assert_cmpint(machine_end(board_machine(board)), ==, MACHINE_RESET);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -93,5 +122,6 @@ main(int argc, char **argv)
     g_test_add_func("/stock/bzimage-finds-boot-params-and-powers-off", test_bzimage_runs);
     g_test_add_func("/stock/elf-finds-boot-params-and-resets", test_elf_runs);
     g_test_add_func("/stock/pvh-finds-start-info-and-resets-by-the-keyboard-controller", test_pvh_runs);
+    g_test_add_func("/stock/reset-vector-resets", test_reset_vector_resets);
     return g_test_run();
 }
