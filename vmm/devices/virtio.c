@@ -64,6 +64,13 @@ break_device(VirtioDevice *device, const char *fault)
         interrupt(device, VIRTIO_MMIO_INT_CONFIG);
 }
 
+void
+virtio_device_config_changed(VirtioDevice *device)
+{
+    if (device->status & VIRTIO_CONFIG_S_DRIVER_OK)
+        interrupt(device, VIRTIO_MMIO_INT_CONFIG);
+}
+
 /* --- status and negotiation --- */
 
 static void
@@ -158,8 +165,8 @@ virtio_device_enable_queue(VirtioDevice *device, guint queue, gboolean enable)
 
 /* --- serving --- */
 
-static gboolean
-running(const VirtioDevice *device)
+gboolean
+virtio_device_running(const VirtioDevice *device)
 {
     return !device->quiesced && device->status & VIRTIO_CONFIG_S_DRIVER_OK && !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
@@ -170,7 +177,7 @@ virtio_device_process(VirtioDevice *device)
     gboolean more = FALSE, wanted = FALSE;
 
     g_mutex_lock(&device->lock);
-    for (guint i = 0; i < device->class->n_queues && running(device); i++) {
+    for (guint i = 0; i < device->class->n_queues && virtio_device_running(device); i++) {
         Virtqueue *queue = &device->queues[i];
         gboolean awaits = device->class->process(device, i);
         wanted |= virtqueue_publish(queue);

@@ -23,6 +23,9 @@ typedef struct VirtioDevice VirtioDevice;
  * @id: of linux/virtio_ids.h
  * @process: serves requests of @queue, a bounded batch, by virtqueue_take() and virtqueue_give(). TRUE: it waits for the driver, or left
  * requests because the batch was full; FALSE: it waits for something else, after which it is kicked (virtio_device_kick())
+ * @after: on the worker, outside its gate and without the lock, after each round of process(): what may wait for a harvest. TRUE: process()
+ * is to be called again at once. May be NULL
+ * @write_config: @size bytes (1, 2 or 4) of the configuration space, which then changes; with the lock held. NULL: nothing can be written
  * @reset: forgets what a driver had begun. May be NULL
  * @save, @load: what the instance has beyond the queues; load() answers FALSE to what it did not or would not save. May be NULL
  * @state_bytes: save() writes exactly so many
@@ -32,6 +35,8 @@ typedef struct {
     guint32 id;
     guint n_queues;
     gboolean (*process)(VirtioDevice *device, guint queue);
+    gboolean (*after)(VirtioDevice *device);
+    void (*write_config)(VirtioDevice *device, guint64 offset, guint size, guint32 value);
     void (*reset)(VirtioDevice *device);
     void (*save)(VirtioDevice *device, GByteArray *out);
     gboolean (*load)(VirtioDevice *device, WireReader *reader);
@@ -42,9 +47,10 @@ typedef struct {
 /**
  * VirtioDevice: the base of an instance.
  * @features: offered; VERSION_1, INDIRECT_DESC and EVENT_IDX are added
- * @config, @config_size: the configuration space; does not change
+ * @config, @config_size: the configuration space; changes with the lock held only
  * @raise: sends the transport's interrupt; NULL: nobody listens
  * @kick: has the worker look at the queues; NULL: there is none
+ * @enter, @leave: the worker's gate, for after(); enter() never waits, FALSE: RAM must not change now. NULL: there is none
  * @fault: why it is broken, in words, or NULL; of the queue that was, or of the driver's
  */
 struct VirtioDevice {
@@ -55,6 +61,8 @@ struct VirtioDevice {
     gsize config_size;
     void (*raise)(gpointer user);
     void (*kick)(gpointer user);
+    gboolean (*enter)(gpointer user);
+    void (*leave)(gpointer user);
     gpointer user;
     guint interrupt_status; /* atomic */
 
@@ -72,6 +80,11 @@ void virtio_device_init(VirtioDevice *device, const VirtioDeviceClass *class, Gu
 void virtio_device_free(VirtioDevice *device);
 /** virtio_device_kick: there is something new for process(). From any thread. */
 void virtio_device_kick(VirtioDevice *device);
+
+/** virtio_device_config_changed: tells the driver, if there is one. With the lock held. */
+void virtio_device_config_changed(VirtioDevice *device);
+/** virtio_device_running: whether a driver is served. With the lock held. */
+gboolean virtio_device_running(const VirtioDevice *device);
 
 /* --- for transports, on vCPU threads, with the lock held --- */
 

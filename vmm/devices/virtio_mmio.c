@@ -120,13 +120,25 @@ write_register(Slot *slot, guint64 offset, guint32 value)
 /* --- accesses --- */
 
 static guint64
-read_config(const VirtioDevice *device, guint64 offset, guint size)
+read_config(VirtioDevice *device, guint64 offset, guint size)
 {
     guint64 value = 0;
 
+    g_mutex_lock(&device->lock);
     if (offset <= device->config_size && size <= device->config_size - offset)
         memcpy(&value, (const guint8 *)device->config + offset, size);
+    g_mutex_unlock(&device->lock);
     return value;
+}
+
+static void
+write_config(VirtioDevice *device, guint64 offset, guint size, guint32 value)
+{
+    g_mutex_lock(&device->lock);
+    if (device->class->write_config && size <= sizeof value && offset <= device->config_size &&
+        size <= device->config_size - offset)
+        device->class->write_config(device, offset, size, value);
+    g_mutex_unlock(&device->lock);
 }
 
 /* What needs no lock: what does not change, and the interrupt status. */
@@ -183,7 +195,9 @@ mmio_write(gpointer user, guint vcpu, guint64 address, guint size, guint64 value
     guint64 offset = address % PLATFORM_VIRTIO_STRIDE;
 
     (void)vcpu;
-    if (!slot->device || size != 4 || offset % 4 || offset >= VIRTIO_MMIO_CONFIG) /* no device has configuration to be written */
+    if (slot->device && offset >= VIRTIO_MMIO_CONFIG)
+        write_config(slot->device, offset - VIRTIO_MMIO_CONFIG, size, (guint32)value);
+    if (!slot->device || size != 4 || offset % 4 || offset >= VIRTIO_MMIO_CONFIG)
         return;
     if (offset == VIRTIO_MMIO_INTERRUPT_ACK) {
         __atomic_and_fetch(&slot->device->interrupt_status, ~(guint)value, __ATOMIC_SEQ_CST);

@@ -76,7 +76,21 @@ work(gpointer user)
             raise_interrupt(worker);
         more = virtio_device_process(worker->device);
         machine_gate_leave(worker->gate);
+        if (worker->device->class->after && worker->device->class->after(worker->device))
+            more = TRUE;
     }
+}
+
+static gboolean
+enter_gate(gpointer user)
+{
+    return machine_gate_try_enter(((VirtioWorker *)user)->gate);
+}
+
+static void
+leave_gate(gpointer user)
+{
+    machine_gate_leave(((VirtioWorker *)user)->gate);
 }
 
 static void
@@ -172,6 +186,8 @@ virtio_worker_new(Machine *machine, VirtioMmio *mmio, guint slot, GError **error
     worker->device->user = worker;
     worker->device->raise = raise_interrupt;
     worker->device->kick = ring_doorbell;
+    worker->device->enter = enter_gate;
+    worker->device->leave = leave_gate;
     worker->thread = g_thread_try_new(worker->name, work, worker, error);
     if (!worker->thread) {
         virtio_worker_free(worker);
@@ -190,7 +206,8 @@ virtio_worker_free(VirtioWorker *worker)
         return;
     stop(worker);
     g_clear_pointer(&worker->thread, g_thread_join);
-    worker->device->raise = worker->device->kick = NULL;
+    worker->device->raise = worker->device->kick = worker->device->leave = NULL;
+    worker->device->enter = NULL;
     close(worker->doorbell);
     g_free(worker->name);
     g_free(worker);

@@ -2,6 +2,8 @@
 /* Sums are of 64-bit values that were checked first. */
 #include <machine/elf_image.h>
 
+#define NOTES_MOST_BYTES ((guint64)1 << 20) /* more is no kernel's, and would take a while to go through */
+
 static gboolean
 read_header_32(const Image *file, guint64 offset, Elf64_Phdr *header)
 {
@@ -82,15 +84,16 @@ find_in_segment(const Image *file, const Elf64_Phdr *segment, const char *owner,
 {
     const guint64 alignment = segment->p_align == 8 ? 8 : 4;
     const gsize owner_size = strlen(owner) + 1;
+    const guint64 size_here = MIN(segment->p_filesz, NOTES_MOST_BYTES);
     Elf64_Nhdr note;
 
-    for (guint64 at = 0; at + sizeof note <= segment->p_filesz;) {
+    for (guint64 at = 0; at + sizeof note <= size_here;) {
         if (!image_read(file, segment->p_offset + at, &note, sizeof note))
             return FALSE;
         guint64 name = at + sizeof note;
         guint64 from = align_up(name + note.n_namesz, alignment);
         guint64 next = align_up(from + note.n_descsz, alignment);
-        if (from + note.n_descsz > segment->p_filesz)
+        if (from + note.n_descsz > size_here)
             return FALSE;
         if (note.n_type == type && note.n_namesz == owner_size && (note.n_descsz == size || note.n_descsz == 8) &&
             image_has(file, segment->p_offset + name, owner, owner_size))
@@ -164,6 +167,8 @@ load_segment(const Image *file, GuestRam *ram, const Elf64_Phdr *segment, guint6
 gboolean
 elf_image_load(const ElfImage *elf, GuestRam *ram, guint64 lowest, guint64 *end, GError **error)
 {
+    guint64 left = guest_ram_size(ram);
+
     *end = lowest;
     for (guint i = 0; i < elf->n_headers; i++) {
         const Elf64_Phdr *segment = &elf->header[i];
@@ -171,6 +176,9 @@ elf_image_load(const ElfImage *elf, GuestRam *ram, guint64 lowest, guint64 *end,
             continue;
         if (!load_segment(&elf->file, ram, segment, lowest, error))
             return FALSE;
+        if (segment->p_memsz > left) /* zeroed again and again, they would take for ever */
+            return image_refuse(error, "its segments overlap");
+        left -= segment->p_memsz;
         if (segment->p_memsz)
             *end = MAX(*end, segment->p_paddr + segment->p_memsz);
     }

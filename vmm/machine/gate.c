@@ -108,6 +108,19 @@ machine_gate_enter(MachineGate *gate)
     return entered;
 }
 
+gboolean
+machine_gate_try_enter(MachineGate *gate)
+{
+    if (!g_atomic_int_get(&gate->started))
+        return FALSE;
+    g_mutex_lock(&gate->lock);
+    gboolean entered = !gate->shut && !gate->ending;
+    if (entered)
+        gate->inside++;
+    g_mutex_unlock(&gate->lock);
+    return entered;
+}
+
 void
 machine_gate_leave(MachineGate *gate)
 {

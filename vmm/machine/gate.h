@@ -18,4 +18,6 @@ MachineGate *machine_gate_new(Machine *machine);
  * inside must not call what takes DlLog's harvest lock, nor machine_pause(): whoever pauses waits for it.
  */
 gboolean machine_gate_enter(MachineGate *gate);
+/** machine_gate_try_enter: never waits. FALSE: the gate is shut, or the machine is ending; nothing was entered. */
+gboolean machine_gate_try_enter(MachineGate *gate);
 void machine_gate_leave(MachineGate *gate);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls: preadv, pwritev; dl_memory_new()'s. Reads /proc/meminfo. */
+/* System calls: preadv, pwritev, fallocate; dl_memory_new()'s. Reads /proc/meminfo. */
 #include <errno.h>
+#include <fcntl.h>
 #include <machine/error.h>
 #include <machine/ram.h>
 #include <string.h>
@@ -197,6 +198,50 @@ guest_ram_load(const GuestRam *ram, guint64 gpa, gpointer data, gsize size)
         return FALSE;
     memcpy(data, hva, size);
     return TRUE;
+}
+
+/** Discard: @size bytes of @fd from @offset on; @refused: the guard's answer */
+typedef struct {
+    int fd;
+    guint64 offset, size;
+    const GuestRamGuard *guard;
+    gboolean refused;
+} Discard;
+
+static gboolean
+punch(gpointer user, GError **error)
+{
+    Discard *discard = user;
+    const GuestRamGuard *guard = discard->guard;
+
+    if (guard && !guard->enter(guard->user)) {
+        discard->refused = TRUE;
+        return TRUE;
+    }
+    int result = fallocate(discard->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)discard->offset, (off_t)discard->size);
+    if (result < 0)
+        machine_set_errno_error(error, "punching a hole into guest RAM");
+    if (guard)
+        guard->leave(guard->user);
+    return result == 0;
+}
+
+gboolean
+guest_ram_discard(GuestRam *ram, guint64 gpa, guint64 size, const GuestRamGuard *guard, GError **error)
+{
+    const guint8 *hva = size ? dl_layout_hva_of_gpa(ram->layout, gpa, size) : NULL;
+    guint64 page = dl_ram_kind_page_size(ram->kind == DL_RAM_SHMEM_THP ? DL_RAM_SHMEM : ram->kind);
+    DlLog *log = g_atomic_pointer_get(&ram->log);
+
+    if (!hva || gpa % page || size % page) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID,
+                    "%" G_GUINT64_FORMAT " bytes at gpa 0x%" G_GINT64_MODIFIER "x are no pages of RAM", size, gpa);
+        return FALSE;
+    }
+    const DlMemory *memory = ram->memory[gpa >= GUEST_RAM_HOLE_END ? 1 : 0];
+    Discard discard = {.fd = memory->fd, .offset = (guint64)(hva - memory->hva), .size = size, .guard = guard};
+    gboolean done = log ? dl_log_discard(log, gpa, size, punch, &discard, error) : punch(&discard, error);
+    return done && !discard.refused;
 }
 
 /* The first @bytes that the pieces hold were written. */

@@ -54,6 +54,23 @@ gboolean guest_ram_load(const GuestRam *ram, guint64 gpa, gpointer data, gsize s
  */
 gboolean guest_ram_publish16(GuestRam *ram, guint64 gpa, guint16 value);
 
+/**
+ * GuestRamGuard: asked under the log's harvest lock, right before RAM changes; it must not wait for whoever may wait for that lock.
+ * @enter: FALSE: not now, nothing is discarded
+ */
+typedef struct {
+    gboolean (*enter)(gpointer user);
+    void (*leave)(gpointer user);
+    gpointer user;
+} GuestRamGuard;
+
+/**
+ * guest_ram_discard: gives the backing of [@gpa, @gpa + @size) back to the host and tells the log; it reads as zeroes from then on.
+ * Multiples of the kind's page, inside one region. @guard may be NULL. Not to be called inside a machine gate. FALSE without an @error:
+ * @guard did not want it now. Errors: INVALID, FAILED.
+ */
+gboolean guest_ram_discard(GuestRam *ram, guint64 gpa, guint64 size, const GuestRamGuard *guard, GError **error);
+
 /** GuestRamPiece: @size bytes of RAM at @gpa. */
 typedef struct {
     guint64 gpa;

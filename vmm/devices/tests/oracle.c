@@ -6,6 +6,7 @@
  */
 #include "driver.h"
 
+#include <devices/virtio_balloon.h>
 #include <devices/virtio_blk.h>
 #include <devices/virtio_console.h>
 #include <devices/virtio_rng.h>
@@ -21,16 +22,18 @@
 #define RING_ENTRIES 4096
 #define REQUESTS 8u
 #define ROUNDS 6u
+#define BALLOON_PAGES 512u
 #define WAIT_SECONDS 30
 
 typedef struct Stage Stage;
 
-/** Subject: a device, and requests of it. */
+/** Subject: a device, and requests of it. @discards: it changes RAM by discards, which no tracker sees */
 typedef struct {
     const char *name;
     VirtioDevice *(*make)(Stage *stage);
     void (*request)(Stage *stage, guint number); /* number 0 … REQUESTS - 1; it makes one used entry in queue 0 */
     guint n_queues;
+    gboolean discards;
 } Subject;
 
 struct Stage {
@@ -140,9 +143,50 @@ request_console(Stage *stage, guint number)
     driver_kick(&stage->driver, 1);
 }
 
+static VirtioDevice *
+make_balloon(Stage *stage)
+{
+    return virtio_balloon_new(stage->ram);
+}
+
+static void harvest(Stage *stage);
+
+/* The upper half is full, and the replica knows it. */
+static void
+fill(Stage *stage)
+{
+    guint32 words[DL_PAGE_SIZE / 4];
+
+    for (guint64 gpa = RAM_BYTES / 2; gpa < RAM_BYTES; gpa += DL_PAGE_SIZE) {
+        for (guint word = 0; word < G_N_ELEMENTS(words); word++)
+            words[word] = 1 + g_rand_int(stage->random) / 2;
+        driver_store(&stage->driver, gpa, words, sizeof words);
+    }
+    dl_log_note_written(stage->log, RAM_BYTES / 2, RAM_BYTES / 2);
+    harvest(stage);
+}
+
+/* All of a 2 MiB page of the upper half, in an order of its own: it is punched on every RAM kind. */
+static void
+request_balloon(Stage *stage, guint number)
+{
+    guint64 list = DRIVER_ARENA + number * DL_PAGE_SIZE;
+    guint64 first = RAM_BYTES / 2 + 2 * MIB * (guint64)g_rand_int_range(stage->random, 0, (gint32)(RAM_BYTES / 2 / (2 * MIB)));
+    GuestRamPiece piece = {list, BALLOON_PAGES * sizeof(guint32)};
+    guint32 pages[BALLOON_PAGES];
+
+    if (number == 0)
+        fill(stage);
+    for (guint i = 0; i < BALLOON_PAGES; i++)
+        pages[i] = (guint32)(first / DL_PAGE_SIZE) + (i * 37 + number) % BALLOON_PAGES;
+    driver_store(&stage->driver, list, pages, sizeof pages);
+    driver_add(&stage->driver, 0, &piece, 1, 1);
+}
+
 static const Subject subjects[] = {{"virtio-blk", make_blk, request_blk, 1},
                                    {"virtio-rng", make_rng, request_rng, 1},
-                                   {"virtio-console", make_console, request_console, 2}};
+                                   {"virtio-console", make_console, request_console, 2},
+                                   {"virtio-balloon", make_balloon, request_balloon, 2, TRUE}};
 
 /* --- the machine --- */
 
@@ -296,7 +340,7 @@ test_cell(gconstpointer data)
     if (!cell->control)
         guest_ram_attach_log(stage.ram, stage.log);
     guint64 missed = run(&stage, cell->control ? RAM_BYTES / 2 : 0);
-    if (cell->control && !sees)
+    if (cell->control && (!sees || cell->subject->discards))
         g_assert_cmpuint(missed, >, 0);
     else
         g_assert_cmpuint(missed, ==, 0);
@@ -324,6 +368,8 @@ main(int argc, char **argv)
         for (guint t = 1; t < dl_n_trackers(); t++) {
             for (guint k = 0; k < G_N_ELEMENTS(kinds); k++)
                 add_cell(&subjects[s], dl_tracker_facts(t), kinds[k], FALSE);
+            if (subjects[s].discards)
+                add_cell(&subjects[s], dl_tracker_facts(t), DL_RAM_SHMEM_THP, FALSE);
             add_cell(&subjects[s], dl_tracker_facts(t), DL_RAM_SHMEM, TRUE);
         }
     }

@@ -234,6 +234,18 @@ test_refuses_what_does_not_fit(void)
     refuse(tight, MACHINE_ERROR_RESOURCE, "initrd");
 }
 
+/* Each segment fits, all together are more than RAM: a loader that zeroes each would be at it for long. */
+static void
+test_refuses_overlapping_segments(void)
+{
+    g_autoptr(Fixture) fixture = fixture_new(16 * MIB, kernel_elf(code, sizeof code, KERNEL_GPA, TRUE));
+    Elf64_Phdr *header = (Elf64_Phdr *)(gpointer)(fixture->kernel->data + sizeof(Elf64_Ehdr));
+
+    header[0].p_memsz = 10 * MIB;
+    header[1] = header[0];
+    refuse(fixture, MACHINE_ERROR_INVALID, "overlap");
+}
+
 static void
 test_refuses_every_truncation(void)
 {
@@ -332,6 +344,7 @@ main(int argc, char **argv)
     g_test_add_func("/boot/elf-without-the-note-is-handed-over", test_elf);
     g_test_add_func("/boot/pvh-gets-its-initrd-as-a-module", test_pvh_module);
     g_test_add_func("/boot/refuses-what-does-not-fit", test_refuses_what_does_not_fit);
+    g_test_add_func("/boot/refuses-overlapping-segments", test_refuses_overlapping_segments);
     g_test_add_func("/boot/refuses-every-truncation", test_refuses_every_truncation);
     g_test_add_func("/boot/refuses-other-kernels", test_refuses_other_kernels);
     g_test_add_func("/boot/command-line-has-the-kernels-limit", test_command_lines_limit);
