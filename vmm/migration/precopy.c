@@ -11,29 +11,38 @@
 #include <machine/wire.h>
 #include <migration/source_private.h>
 
-#define WINDOW_PAGES UINT64_C(4096)        /* 16 MiB */
-#define SHRINKS 0.7                        /* less than so much of the last pass's pages is progress */
-#define FEW_PAGES 32                       /* less than this is not worth a pass */
-#define MOST_FITTING_PASSES 30             /* that fit and still shrink */
+#define WINDOW_PAGES UINT64_C(4096) /* 16 MiB */
+#define SHRINKS 0.7                 /* less than so much of the least so far is progress */
+#define NO_PROGRESS 2               /* passes without: the guest may be stopped when it has written about the least again */
+#define LONG_NO_PROGRESS 6          /* passes without: it is stopped all the same */
+#define ABOUT 1.2
+#define FEW_PAGES 32 /* less than this is not worth a pass */
+#define MOST_FITTING_PASSES 40
 #define ENOUGH_BYTES (UINT64_C(256) << 10) /* to measure a bandwidth by */
 #define STALEMATES 2 /* passes that dirty more than half of what they send, before the guest is slowed down */
 
 /* --- tracking --- */
 
-/* What was reported so far is superseded: all of RAM is about to be read. */
-static void
-drop_pending(MigrationSource *source)
+/*
+ * What was reported so far is superseded: all of RAM is about to be read. Somebody else (a dirty rate, a move) may have collected meanwhile, and
+ * what he collected is not protected: so it is now, for it is not looked at as pending any more.
+ */
+static gboolean
+drop_pending(MigrationSource *source, GError **error)
 {
+    const DlPageRange all = {0, dl_layout_n_bits(source->layout)};
+
     dl_bitmap_clear_all(source->taken);
-    dl_consumer_take(source->consumer, (DlPageRange){0, dl_layout_n_bits(source->layout)}, source->taken);
+    dl_consumer_take(source->consumer, all, source->taken);
     dl_bitmap_clear_all(source->taken);
+    return dl_log_rearm(source->log, all, error);
 }
 
-/* The cheapest first. */
+/* The cheapest first, as measured with migration-speed (docs/protocol.md). */
 static gboolean
 arm_any(MigrationSource *source, GError **error)
 {
-    static const char *const names[] = {"pagemap-scan", "kvm-bitmap-clear", "kvm-bitmap", "kvm-ring", "uffd-wp", "soft-dirty"};
+    static const char *const names[] = {"kvm-bitmap-clear", "kvm-ring", "kvm-bitmap", "pagemap-scan", "uffd-wp", "soft-dirty"};
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_clear_error(error);
@@ -57,7 +66,8 @@ source_start_tracking(MigrationSource *source, GError **error)
         : source->tracker ? !dl_log_move(source->log, source->tracker, NULL, NULL, error)
                           : !arm_any(source, error))
         return FALSE;
-    drop_pending(source);
+    if (!drop_pending(source, error))
+        return FALSE;
     source->collected_ns = clock_now_ns();
     dl_log_stats(source->log, &stats);
     source->discards = stats.discards;
@@ -124,6 +134,11 @@ source_end_pass(MigrationSource *source, SourcePass *pass)
     statistics_end_pass(&source->statistics, figures, source->reported);
 }
 
+/*
+ * A page may be read only after it was protected, and it is protected only after it was collected: of what is taken after the re-arm, some
+ * was reported by that, and some perhaps by somebody else's collect since; so there is a second one, which costs nothing when
+ * there is nothing to protect.
+ */
 static gboolean
 take_window(MigrationSource *source, SourcePass *pass, DlPageRange window, gboolean rearm, gboolean *any, GError **error)
 {
@@ -131,10 +146,15 @@ take_window(MigrationSource *source, SourcePass *pass, DlPageRange window, gbool
     gboolean armed = TRUE;
 
     dl_bitmap_clear_range(source->taken, window);
+    if (source->number == 1) {
+        dl_bitmap_set_range(source->taken, window);
+        *any = TRUE;
+        return TRUE;
+    }
     *any = dl_consumer_take(source->consumer, window, source->taken) > 0;
     if (*any && rearm) {
-        armed = dl_log_rearm(source->log, window, error);
-        dl_consumer_take(source->consumer, window, source->taken); /* what was written between the collect and now */
+        armed = dl_log_rearm(source->log, window, error) &&
+                (!dl_consumer_take(source->consumer, window, source->taken) || dl_log_rearm(source->log, window, error));
     }
     pass->figures.harvest_ns += clock_now_ns() - start;
     return armed;
@@ -150,8 +170,8 @@ send_window(MigrationSource *source, SourcePass *pass, DlPageRange window, gbool
     if (!any)
         return TRUE;
     gint64 start = clock_now_ns();
-    gboolean sent =
-        follow_discards(source, FALSE, error) && ram_sender_send(source->sender, source->taken, window, &source->sent, error);
+    gboolean sent = follow_discards(source, FALSE, error) &&
+                    ram_sender_send(source->sender, source->taken, window, source->number == 1, &source->sent, error);
     pass->figures.send_ns += clock_now_ns() - start;
     return sent;
 }
@@ -238,12 +258,16 @@ source_tell_pass(MigrationSource *source, gboolean final, GByteArray *out)
 /**
  * Progress:
  * @sent: pages that the last pass sent
- * @fitting: passes that fit already, and still shrank
+ * @fitting: collects whose pages fitted the limit already
+ * @least: pages that one of them left
+ * @standstill: collects since it was last beaten
  * @stalemates: passes in a row that did not get ahead of the guest
  */
 typedef struct {
     guint64 sent;
     guint fitting;
+    guint64 least;
+    guint standstill;
     guint stalemates;
 } Progress;
 
@@ -253,14 +277,22 @@ fits(const MigrationSource *source, guint64 pending, const MigrationParameters *
     return (double)pending * DL_PAGE_SIZE * 1000 <= source->bandwidth * (double)parameters->downtime_limit_ms;
 }
 
+/* A busy host makes a pass long now and then, and what is pending after it: one such pass is no reason to stop just there. */
 static gboolean
 time_to_stop(const MigrationSource *source, Progress *progress, guint64 pending, const MigrationParameters *parameters)
 {
     if (!fits(source, pending, parameters))
         return FALSE;
-    if (pending <= FEW_PAGES || (double)pending > SHRINKS * (double)progress->sent)
+    if (pending <= FEW_PAGES || ++progress->fitting > MOST_FITTING_PASSES)
         return TRUE;
-    return ++progress->fitting > MOST_FITTING_PASSES;
+    if ((double)pending < SHRINKS * (double)progress->least) {
+        progress->least = pending;
+        progress->standstill = 0;
+        return FALSE;
+    }
+    progress->standstill++;
+    return progress->standstill >= LONG_NO_PROGRESS ||
+           (progress->standstill >= NO_PROGRESS && (double)pending <= ABOUT * (double)progress->least);
 }
 
 static void
@@ -291,11 +323,13 @@ run_pass(MigrationSource *source, SourcePass *pass, GError **error)
     return TRUE;
 }
 
-/* All of RAM counts as pending. */
+/*
+ * All of RAM, whatever is pending: that stays so for the next pass. A page that comes into being now may have been reported already when its
+ * window is sent, by a move or by a ring that was full, and the look that this pass goes by does not have it.
+ */
 static gboolean
 first_pass(MigrationSource *source, GError **error)
 {
-    g_autoptr(DlBitmap) all = dl_bitmap_new(dl_layout_n_bits(source->layout));
     SourcePass pass;
 
     source_begin_pass(source, &pass);
@@ -303,8 +337,6 @@ first_pass(MigrationSource *source, GError **error)
     statistics_begin_pass(&source->statistics, source->number);
     if (!make_due_moves(source, error))
         return FALSE;
-    dl_layout_fill(source->layout, all);
-    dl_consumer_give_back(source->consumer, all);
     statistics_lock(&source->statistics)->ram_remaining = source->statistics.info.ram_total;
     statistics_unlock(&source->statistics);
     return run_pass(source, &pass, error);
@@ -313,7 +345,7 @@ first_pass(MigrationSource *source, GError **error)
 gboolean
 source_precopy(MigrationSource *source, GError **error)
 {
-    Progress progress = {0};
+    Progress progress = {.least = G_MAXUINT64};
 
     if (!first_pass(source, error))
         return FALSE;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmem answers SEEK_DATA and SEEK_HOLE. hugetlbfs does not: its whole file counts as data. There mincore() tells what this process has mapped,
- * which is all that the guest or the VMM ever stored through the mapping; whether the file has more is seen from its blocks, and
- * then what is not mapped is looked at by pread(), which makes no page.
+ * shmem answers SEEK_DATA and SEEK_HOLE, one call for each end of each piece. mincore() tells of thousands of pages at once, but takes as
+ * long for a page that is not there, and what is swapped out counts as not there: it is asked where there is no swap and not
+ * little RAM.
  *
- * System calls: lseek, mincore, fstat, pread.
+ * hugetlbfs does not know SEEK_DATA: its whole file counts as data. There mincore() tells what this process has mapped, which is all that the
+ * guest or the VMM ever stored through the mapping; whether the file has more is seen from its blocks, and then what is not
+ * mapped is looked at by pread(), which makes no page.
+ *
+ * System calls: lseek, mincore, fstat, pread, sysinfo.
  */
 #include <errno.h>
 #include <migration/migration.h>
@@ -12,10 +16,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define PROBE_BYTES 65536
 #define STAT_BLOCK 512
+#define LITTLE 64 /* a 64th of RAM */
+#define VECTOR_PAGES UINT64_C(16384)
 
 static gboolean
 failed(const char *call, GError **error)
@@ -138,9 +145,8 @@ look_behind_the_mapping(const DlMemory *memory, DlPageRange pages, DlBitmap *pre
 }
 
 static gboolean
-look_at_region(GuestRam *ram, guint region, DlBitmap *present, GError **error)
+walk_data(GuestRam *ram, guint region, DlPageRange pages, DlBitmap *present, GError **error)
 {
-    DlPageRange pages = dl_layout_region_pages(guest_ram_layout(ram), region);
     guint64 end = pages.count * DL_PAGE_SIZE, data, hole;
 
     for (guint64 at = 0; at < end; at = hole) {
@@ -148,7 +154,76 @@ look_at_region(GuestRam *ram, guint region, DlBitmap *present, GError **error)
             return FALSE;
         dl_bitmap_set_range(present, (DlPageRange){pages.first + data / DL_PAGE_SIZE, (hole - data) / DL_PAGE_SIZE});
     }
-    return !is_hugetlb(ram) || look_behind_the_mapping(guest_ram_memory(ram, region), pages, present, error);
+    return TRUE;
+}
+
+static void
+set_resident(const guint8 *vector, DlPageRange pages, DlBitmap *present)
+{
+    for (guint64 i = 0, start; i < pages.count;) {
+        for (start = i; i < pages.count && vector[i] & 1; i++)
+            ;
+        if (i > start)
+            dl_bitmap_set_range(present, (DlPageRange){pages.first + start, i - start});
+        else
+            i++;
+    }
+}
+
+static gboolean
+ask_mincore(const DlMemory *memory, DlPageRange pages, DlBitmap *present, GError **error)
+{
+    g_autofree guint8 *vector = g_malloc(VECTOR_PAGES);
+
+    for (guint64 done = 0; done < pages.count; done += VECTOR_PAGES) {
+        DlPageRange piece = {pages.first + done, MIN(VECTOR_PAGES, pages.count - done)};
+        if (mincore(memory->hva + done * DL_PAGE_SIZE, piece.count * DL_PAGE_SIZE, vector) < 0)
+            return failed("mincore", error);
+        set_resident(vector, piece, present);
+    }
+    return TRUE;
+}
+
+static gboolean
+has_swap(void)
+{
+    struct sysinfo info;
+
+    return sysinfo(&info) < 0 || info.totalswap;
+}
+
+/* Of so much, each piece of which costs two calls, that mincore() is worth it. */
+static gboolean
+has_much(const DlMemory *memory)
+{
+    struct stat status;
+
+    return fstat(memory->fd, &status) == 0 && (guint64)status.st_blocks * STAT_BLOCK > memory->size / LITTLE;
+}
+
+static gboolean
+look_at_region(GuestRam *ram, guint region, DlBitmap *present, GError **error)
+{
+    DlPageRange pages = dl_layout_region_pages(guest_ram_layout(ram), region);
+    const DlMemory *memory = guest_ram_memory(ram, region);
+
+    if (is_hugetlb(ram))
+        return walk_data(ram, region, pages, present, error) && look_behind_the_mapping(memory, pages, present, error);
+    return has_swap() || !has_much(memory) ? walk_data(ram, region, pages, present, error)
+                                           : ask_mincore(memory, pages, present, error);
+}
+
+gboolean
+ram_allocated(GuestRam *ram, guint64 *bytes, GError **error)
+{
+    *bytes = 0;
+    for (guint i = 0; i < dl_layout_n_regions(guest_ram_layout(ram)); i++) {
+        struct stat status;
+        if (fstat(guest_ram_memory(ram, i)->fd, &status) < 0)
+            return failed("fstat", error);
+        *bytes += (guint64)status.st_blocks * STAT_BLOCK;
+    }
+    return TRUE;
 }
 
 gboolean

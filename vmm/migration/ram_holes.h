@@ -14,6 +14,9 @@
  */
 gboolean ram_find_data(GuestRam *ram, guint region, guint64 from, guint64 end, guint64 *data, guint64 *hole, GError **error);
 
+/** ram_allocated: bytes of RAM that exist, by its files' own account. Errors: MIGRATION_ERROR_FAILED */
+gboolean ram_allocated(GuestRam *ram, guint64 *bytes, GError **error);
+
 /**
  * ram_look: sets in @present the pages of every region that exist, and on hugetlb also those that this process has not mapped, if
  * their content is not all zeroes (kernel-facts: an alias may have made them). Errors: MIGRATION_ERROR_FAILED

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Contents are read straight into guest RAM, which no vCPU uses yet. Memory is had before it is written to, by MADV_POPULATE_WRITE:
- * a host that has none left then answers with an error, where a store would end in SIGBUS. It is also cheaper than a fault a page.
+ * Contents are read straight into guest RAM, which no vCPU uses yet. A long run has its memory before it is written to, by
+ * MADV_POPULATE_WRITE, which is cheaper than a fault a page; a short one gets it from the read itself. Either answers with an error where a
+ * store of ours would end in SIGBUS, when the host has no memory left.
+ *
+ * `present` is what of this RAM exists. Only that can hold anything but zeroes: a zero run makes no page, and asks the kernel nothing.
  *
  * A page whose content does not match its checksum is doubtful until it comes again and matches: the guest may have written to it
  * while it was being sent (ram_send.c). One that is doubtful at the end arrived damaged.
  *
- * System calls: madvise.
+ * System calls: madvise, recvmsg.
  */
 #include <errno.h>
 #include <machine/wire.h>
@@ -33,7 +36,8 @@ struct RamReceiver {
     DlLog *log;
     Stream *stream;
     DlBitmap *doubtful;
-    DlBitmap *populated;
+    DlBitmap *present;
+    gboolean looked;
     guint64 normal;
     guint64 zero;
     guint n_runs;
@@ -54,7 +58,7 @@ ram_receiver_new(GuestRam *ram, DlLog *log, Stream *stream)
     receiver->log = log;
     receiver->stream = stream;
     receiver->doubtful = dl_bitmap_new(dl_layout_n_bits(receiver->layout));
-    receiver->populated = dl_bitmap_new(dl_layout_n_bits(receiver->layout));
+    receiver->present = dl_bitmap_new(dl_layout_n_bits(receiver->layout));
     return receiver;
 }
 
@@ -62,7 +66,7 @@ void
 ram_receiver_free(RamReceiver *receiver)
 {
     dl_bitmap_free(receiver->doubtful);
-    dl_bitmap_free(receiver->populated);
+    dl_bitmap_free(receiver->present);
     g_free(receiver);
 }
 
@@ -123,6 +127,8 @@ parse(RamReceiver *receiver, const Frame *frame, GError **error)
 
 /* --- memory --- */
 
+#define LONG_RUN UINT64_C(8)
+
 static gboolean
 populate(RamReceiver *receiver, const Run *run, GError **error)
 {
@@ -130,8 +136,6 @@ populate(RamReceiver *receiver, const Run *run, GError **error)
     guint64 unit = dl_ram_kind_page_size(guest_ram_kind(receiver->ram)) / DL_PAGE_SIZE;
     guint index;
 
-    if (dl_bitmap_count_range(receiver->populated, run->pages) == run->pages.count)
-        return TRUE;
     if (dl_layout_region_of_page(receiver->layout, whole.first, &index)) {
         DlPageRange region = dl_layout_region_pages(receiver->layout, index);
         guint64 first = (whole.first - region.first) / unit * unit;
@@ -145,32 +149,45 @@ populate(RamReceiver *receiver, const Run *run, GError **error)
                     g_strerror(errno), unit > 1 ? ", or reserve more huge pages" : "");
         return FALSE;
     }
-    dl_bitmap_set_range(receiver->populated, whole);
+    dl_bitmap_set_range(receiver->present, whole);
     return TRUE;
 }
 
-/* Only what exists can hold anything else: a hole is zeroes already, and stays a hole. */
-static gboolean
-zero_run(RamReceiver *receiver, const Run *run, GError **error)
+static void
+zero_run(RamReceiver *receiver, const Run *run)
 {
-    guint index = 0;
+    guint64 end = run->pages.first + run->pages.count;
 
-    dl_layout_region_of_page(receiver->layout, run->pages.first, &index);
-    const DlRegion *region = dl_layout_region(receiver->layout, index);
-    guint64 at = run->gpa - region->gpa, end = at + run->pages.count * DL_PAGE_SIZE;
-
-    for (; at < end; at += DL_PAGE_SIZE) {
-        if (!ram_find_data(receiver->ram, index, at, end, &at, NULL, error))
-            return FALSE;
-        if (at < end && memcmp(region->hva + at, zeroes, DL_PAGE_SIZE) != 0)
-            memset(region->hva + at, 0, DL_PAGE_SIZE);
+    for (DlPageRange there = {.first = run->pages.first};
+         dl_bitmap_next_run(receiver->present, there.first + there.count, end, &there);) {
+        guint8 *hva = run->hva + (there.first - run->pages.first) * DL_PAGE_SIZE;
+        for (guint8 *past = hva + there.count * DL_PAGE_SIZE; hva < past; hva += DL_PAGE_SIZE) {
+            if (memcmp(hva, zeroes, DL_PAGE_SIZE) != 0)
+                memset(hva, 0, DL_PAGE_SIZE);
+        }
     }
     dl_bitmap_clear_range(receiver->doubtful, run->pages);
     receiver->zero += run->pages.count;
-    return TRUE;
 }
 
 /* --- contents --- */
+
+/* A read that failed for want of memory says only EFAULT: whether it was that shows when memory is asked for. */
+static gboolean
+explain(RamReceiver *receiver, GError **error)
+{
+    g_autoptr(GError) memory = NULL;
+
+    for (guint i = 0; i < receiver->n_runs && !memory; i++) {
+        if (receiver->runs[i].kind == PAGES_RUN_CONTENT)
+            populate(receiver, &receiver->runs[i], &memory);
+    }
+    if (memory) {
+        g_clear_error(error);
+        g_propagate_error(error, g_steal_pointer(&memory));
+    }
+    return FALSE;
+}
 
 static gboolean
 read_contents(RamReceiver *receiver, GError **error)
@@ -182,11 +199,12 @@ read_contents(RamReceiver *receiver, GError **error)
         const Run *run = &receiver->runs[i];
         if (run->kind != PAGES_RUN_CONTENT)
             continue;
-        if (!populate(receiver, run, error))
+        if (run->pages.count >= LONG_RUN && dl_bitmap_count_range(receiver->present, run->pages) < run->pages.count / 2 &&
+            !populate(receiver, run, error))
             return FALSE;
         pieces[n_pieces++] = (struct iovec){run->hva, run->pages.count * DL_PAGE_SIZE};
     }
-    return channel_readv_all(receiver->stream->channel, pieces, n_pieces, CHANNEL_NO_DEADLINE, error);
+    return channel_readv_all(receiver->stream->channel, pieces, n_pieces, CHANNEL_NO_DEADLINE, error) || explain(receiver, error);
 }
 
 static void
@@ -198,6 +216,7 @@ check_run(RamReceiver *receiver, const Run *run, const guint64 *sums)
         else
             dl_bitmap_set(receiver->doubtful, run->pages.first + i);
     }
+    dl_bitmap_set_range(receiver->present, run->pages);
     receiver->normal += run->pages.count;
 }
 
@@ -206,6 +225,9 @@ ram_receiver_take(RamReceiver *receiver, const Frame *frame, GError **error)
 {
     guint64 done = 0;
 
+    if (!receiver->looked && !ram_look(receiver->ram, receiver->present, error))
+        return FALSE;
+    receiver->looked = TRUE;
     if (!parse(receiver, frame, error) || !read_contents(receiver, error))
         return FALSE;
     for (guint i = 0; i < receiver->n_runs; i++) {
@@ -213,8 +235,8 @@ ram_receiver_take(RamReceiver *receiver, const Frame *frame, GError **error)
         if (run->kind == PAGES_RUN_CONTENT) {
             check_run(receiver, run, receiver->sums + done);
             done += run->pages.count;
-        } else if (!zero_run(receiver, run, error)) {
-            return FALSE;
+        } else {
+            zero_run(receiver, run);
         }
         dl_log_note_written(receiver->log, run->gpa, run->pages.count * DL_PAGE_SIZE);
     }

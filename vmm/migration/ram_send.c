@@ -33,6 +33,8 @@ struct RamSender {
     Stream *stream;
     RamSenderPace pace;
     gpointer user;
+    gboolean first;  /* this pass is the first */
+    gboolean looked; /* `present` is what a look found, and nothing was discarded since */
     DlBitmap *present;
     guint64 zero_sum;
     GByteArray *payload;
@@ -76,19 +78,15 @@ ram_sender_free(RamSender *sender)
 gboolean
 ram_sender_look(RamSender *sender, GError **error)
 {
-    return ram_look(sender->ram, sender->present, error);
+    sender->looked = ram_look(sender->ram, sender->present, error);
+    return sender->looked;
 }
 
 void
 ram_sender_forget(RamSender *sender)
 {
+    sender->looked = FALSE;
     dl_bitmap_clear_all(sender->present);
-}
-
-guint64
-ram_sender_present(const RamSender *sender)
-{
-    return dl_bitmap_count(sender->present) * DL_PAGE_SIZE;
 }
 
 /* How many pages at the start of @run, which were absent, are so still; if the first is not, it is present from now on. */
@@ -98,6 +96,9 @@ count_absent(RamSender *sender, guint region, DlPageRange run, guint64 *absent, 
     DlPageRange pages = dl_layout_region_pages(sender->layout, region);
     guint64 from = (run.first - pages.first) * DL_PAGE_SIZE, data;
 
+    *absent = run.count;
+    if (sender->first && sender->looked)
+        return TRUE;
     if (!ram_find_data(sender->ram, region, from, from + run.count * DL_PAGE_SIZE, &data, NULL, error))
         return FALSE;
     *absent = (data - from) / DL_PAGE_SIZE;
@@ -208,11 +209,12 @@ add_some(RamSender *sender, guint index, DlPageRange run, RamSent *sent, GError 
 }
 
 gboolean
-ram_sender_send(RamSender *sender, const DlBitmap *pages, DlPageRange window, RamSent *sent, GError **error)
+ram_sender_send(RamSender *sender, const DlBitmap *pages, DlPageRange window, gboolean first, RamSent *sent, GError **error)
 {
     guint64 end = window.first + window.count;
     guint index;
 
+    sender->first = first;
     if (!window.count || !dl_layout_region_of_page(sender->layout, window.first, &index))
         return TRUE;
     for (DlPageRange run = {.first = window.first}; dl_bitmap_next_run(pages, run.first + run.count, end, &run);) {

@@ -8,6 +8,7 @@
  */
 #include <machine/section.h>
 #include <migration/hello.h>
+#include <migration/ram_holes.h>
 #include <migration/source_private.h>
 #include <string.h>
 
@@ -160,11 +161,12 @@ connect_to_destination(MigrationSource *source, GError **error)
 static gboolean
 say_hello(MigrationSource *source, GError **error)
 {
+    guint64 present;
     Frame frame;
 
-    if (!ram_sender_look(source->sender, error))
+    if (!ram_allocated(board_ram(source->board), &present, error))
         return FALSE;
-    g_autoptr(GByteArray) hello = hello_encode(source->board, ram_sender_present(source->sender));
+    g_autoptr(GByteArray) hello = hello_encode(source->board, present);
     return stream_send(&source->stream, FRAME_HELLO, hello->data, hello->len, error) &&
            stream_receive(&source->stream, FRAME_BIT(FRAME_WELCOME) | FRAME_BIT(FRAME_REFUSAL), source_answer_deadline(source),
                           &frame, error);

@@ -169,6 +169,56 @@ test_moves_at_any_time(void)
     g_assert_cmpuint(moves, >=, 20);
 }
 
+typedef struct {
+    DlLog *log;
+    gboolean ending; /* atomic */
+    guint collects;
+} Collector;
+
+static gpointer
+collect_all_the_time(gpointer user)
+{
+    Collector *collector = user;
+    DlConsumer *consumer = dl_log_subscribe(collector->log);
+
+    while (!g_atomic_int_get(&collector->ending)) {
+        g_assert_true(dl_log_collect(collector->log, NULL));
+        collector->collects++;
+        g_usleep(200);
+    }
+    dl_log_unsubscribe(collector->log, consumer);
+    return NULL;
+}
+
+/* Somebody else collects all the while, as a dirty rate does: what he collects is not protected until the migration does that. */
+static void
+test_another_collector(gconstpointer data)
+{
+    const RigConfig config = {.tracker = data, .ring = g_str_equal(data, "kvm-ring"), .workload = "pattern=hotspot pages=2000"};
+
+    if (!rig_tracker_here(config.tracker, DL_RAM_SHMEM))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    Collector collector = {.log = board_log(rig->from->board)};
+    GThread *thread = g_thread_new("collector", collect_all_the_time, &collector);
+
+    rig_migrate(rig);
+    g_atomic_int_set(&collector.ending, TRUE);
+    g_thread_join(thread);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    g_assert_cmpuint(collector.collects, >, 0);
+}
+
+static void
+add_another_collector(void)
+{
+    for (guint i = 1; i < dl_n_trackers(); i++) {
+        g_autofree char *path = g_strdup_printf("/migrate/another-collector-under-%s/all-ram-arrives", dl_tracker_facts(i)->name);
+        g_test_add_data_func(path, dl_tracker_facts(i)->name, test_another_collector);
+    }
+}
+
 /* --- what is not there --- */
 
 static guint64
@@ -336,6 +386,7 @@ main(int argc, char **argv)
     add_kinds();
     add_moves();
     add_discards();
+    add_another_collector();
     static const Combination one = {"pagemap-scan", DL_RAM_SHMEM, 1}, two = {"kvm-bitmap", DL_RAM_SHMEM, 2};
     g_test_add_data_func("/migrate/1-vcpu/goes-on-there", &one, test_goes_on);
     g_test_add_data_func("/migrate/2-vcpus/goes-on-there", &two, test_goes_on);

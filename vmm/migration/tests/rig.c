@@ -9,7 +9,7 @@
 static GuestRun *
 new_guest(const RigConfig *config, DlRamKind kind)
 {
-    g_autofree char *line = g_strdup_printf("%s passes=0 vcpus=%u", config->workload, config->vcpus);
+    g_autofree char *line = g_strdup_printf("passes=0 vcpus=%u %s", config->vcpus, config->workload);
     const BoardConfig board = {.ram = kind,
                                .memory_bytes = config->memory_bytes,
                                .vcpus = config->vcpus,
@@ -29,9 +29,8 @@ rig_total(GuestRun *run)
 }
 
 static void
-wait_for_writes(GuestRun *run, guint64 more)
+wait_for_writes(GuestRun *run, guint64 target)
 {
-    guint64 target = rig_total(run) + more;
     gint64 deadline = g_get_monotonic_time() + (gint64)WAIT_MS * 1000;
 
     while (rig_total(run) < target) {
@@ -79,7 +78,8 @@ rig_new(const RigConfig *config)
     guest_run_start(rig->from);
     while (guest_run_mailbox(rig->from).magic != ABI_MAILBOX_MAGIC)
         g_usleep(1000);
-    wait_for_writes(rig->from, 600);
+    if (!strstr(rig->config.workload, "idle"))
+        wait_for_writes(rig->from, rig->config.settle ? rig->config.settle : 600);
     return rig;
 }
 
@@ -87,11 +87,11 @@ static void
 end_migration(Rig *rig)
 {
     g_clear_pointer(&rig->source, migration_source_free);
-    g_clear_pointer(&rig->destination, migration_destination_free);
-    for (guint i = 0; i < 2; i++) {
+    for (guint i = 0; i < 2; i++) /* a destination that nobody has called hears of it by this */
         g_clear_pointer(&rig->ends[i], channel_free);
+    g_clear_pointer(&rig->destination, migration_destination_free);
+    for (guint i = 0; i < 2; i++)
         g_clear_object(&rig->cancel[i]);
-    }
 }
 
 void
@@ -166,6 +166,13 @@ rig_migrate(Rig *rig)
     rig_new_source(rig, -1);
     g_assert_true(migration_source_wait(rig->source, WAIT_MS));
     g_assert_true(migration_destination_wait(rig->destination, WAIT_MS));
+}
+
+void
+rig_drop_destination(Rig *rig)
+{
+    end_migration(rig);
+    g_clear_pointer(&rig->to, guest_run_free);
 }
 
 void

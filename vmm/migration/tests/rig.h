@@ -25,6 +25,7 @@ typedef struct {
     const char *tracker;
     gboolean ring;
     const char *workload;
+    guint64 settle; /* writes before rig_new() returns; 0: 600 */
     gboolean let_go;
     guint stall_limit_ms;
     MigrationParameters parameters; /* zeroed: no bandwidth limit, the rest as usual */
@@ -54,6 +55,8 @@ void rig_new_source(Rig *rig, int fd);
 /** rig_migrate: both, and waits for both ends. */
 void rig_migrate(Rig *rig);
 
+/** rig_drop_destination: the board too; the source's guest stays as it is. */
+void rig_drop_destination(Rig *rig);
 /** rig_turn_round: what was the destination becomes the source of the next migration. */
 void rig_turn_round(Rig *rig);
 
