@@ -93,8 +93,12 @@ test_floods(void)
         g_assert_cmpint(flood(client, floods[i].unit, FLOOD), ==, floods[i].stalls);
         expect_service(stage);
     }
+#ifdef __SANITIZE_ADDRESS__
+    (void)before; /* what was freed is kept there for a while */
+#else
     /* less than one of the ten floods: nothing piles up */
     g_assert_cmpuint(resident_bytes(), <, before + FLOOD);
+#endif
 }
 
 static void

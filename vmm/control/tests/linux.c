@@ -87,7 +87,7 @@ check_moves(BoardConfig config)
         g_assert_true(board_start(board, &error));
         g_assert_true(await(&console, "workload: t="));
         g_autoptr(QmpClient) client = qmp_client_new(path);
-        move_through_every_pair(board, client);
+        move_through_every_pair(board, client, 1000); /* emulated, and paused while soft-dirty is read */
         g_assert_null(strstr(console.text->str, "workload: error"));
     }
     g_assert_no_errno(g_rmdir(folder));

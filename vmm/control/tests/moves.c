@@ -65,9 +65,9 @@ expect_equal(Board *board, Twin *twin)
 
 /* One move from @a to @b while a measurement that began under @a goes on. */
 static void
-move_pair(Board *board, QmpClient *client, Twin *twin, const char *a, const char *b)
+move_pair(Board *board, QmpClient *client, Twin *twin, const char *a, const char *b, gint64 ms)
 {
-    start_measuring(client, a, 60);
+    start_measuring(client, a, ms);
     twin_follow(twin);
     g_usleep(10000);
     g_autoptr(JsonNode) moved = set_tracker(client, b);
@@ -81,13 +81,13 @@ move_pair(Board *board, QmpClient *client, Twin *twin, const char *a, const char
     g_assert_cmpstr(qmp_string(report, "mode"), ==, a);
     g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), >, 0);
     g_assert_cmpint(qmp_int(report, "x-dirtylab-pages"), <=, (gint64)(guest_ram_size(board_ram(board)) / DL_PAGE_SIZE));
-    g_assert_cmpint(qmp_int(report, "x-dirtylab-interval-ns"), >=, 60000000);
+    g_assert_cmpint(qmp_int(report, "x-dirtylab-interval-ns"), >=, ms * 1000000);
     g_assert_cmpstr(dl_log_tracker(board_log(board))->name, ==, b);
     expect_equal(board, twin);
 }
 
 void
-move_through_every_pair(Board *board, QmpClient *client)
+move_through_every_pair(Board *board, QmpClient *client, gint64 ms)
 {
     g_autoptr(GPtrArray) names = usable_trackers(client);
 
@@ -99,8 +99,8 @@ move_through_every_pair(Board *board, QmpClient *client)
             const char *a = g_ptr_array_index(names, i);
             const char *b = g_ptr_array_index(names, k);
             g_autoptr(JsonNode) there = set_tracker(client, a);
-            move_pair(board, client, twin, a, b);
-            move_pair(board, client, twin, b, a);
+            move_pair(board, client, twin, a, b, ms);
+            move_pair(board, client, twin, b, a, ms);
         }
     }
     g_assert_cmpstr(machine_crash_reason(board_machine(board)), ==, NULL);

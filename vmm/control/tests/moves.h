@@ -19,5 +19,8 @@ JsonNode *wait_measured(QmpClient *client);
 /** expect_equal: pauses the guest, follows it and compares all RAM. */
 void expect_equal(Board *board, Twin *twin);
 
-/** move_through_every_pair: each ordered pair of usable trackers, with a measurement that begins before the move, and nothing lost. */
-void move_through_every_pair(Board *board, QmpClient *client);
+/**
+ * move_through_every_pair: each ordered pair of usable trackers, with a measurement of @ms that begins before the move, and nothing lost.
+ * The guest writes at least once in that time.
+ */
+void move_through_every_pair(Board *board, QmpClient *client, gint64 ms);

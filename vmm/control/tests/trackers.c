@@ -22,7 +22,7 @@ test_every_pair(gconstpointer data)
     g_autoptr(Stage) stage = loaded_stage(GPOINTER_TO_UINT(data));
     g_autoptr(QmpClient) client = qmp_client_new(stage->path);
 
-    move_through_every_pair(stage->run->board, client);
+    move_through_every_pair(stage->run->board, client, 60);
 }
 
 static void
