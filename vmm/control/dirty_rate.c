@@ -172,6 +172,11 @@ count_pending(Measurement *measurement, GError **error)
 
     if (!dl_log_harvest(log, error))
         return FALSE;
+    /* a migration that ends takes its tracker along, without asking Tracking */
+    if (dl_log_tracker(log)->holds == DL_HOLDS_NOTHING) {
+        g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC, "the tracker was switched off before the end: measure again");
+        return FALSE;
+    }
     measurement->interval_ns = now_ns() - measurement->started_ns;
     note_ring_entries(measurement, log);
     g_autoptr(DlBitmap) pages = dl_bitmap_new(n_bits);

@@ -130,6 +130,17 @@ test_nonsense_is_answered(void)
     g_assert_cmpstr(qmp_string(status, "status"), ==, "running");
 }
 
+static guint
+count_fds(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    guint n = 0;
+
+    while (g_dir_read_name(dir))
+        n++;
+    return n;
+}
+
 static void
 test_breaking_off(void)
 {
@@ -140,6 +151,7 @@ test_breaking_off(void)
                                              "{\"execute\": \"stop\"}{\"execute\": \"cont\"}{\"execute\": \"query-commands\"}",
                                              "garbage"};
     g_autoptr(Stage) stage = new_stage();
+    guint fds = count_fds();
 
     for (guint round = 0; round < 20; round++) {
         for (guint i = 0; i < G_N_ELEMENTS(last_words); i++) {
@@ -150,6 +162,9 @@ test_breaking_off(void)
         }
     }
     expect_service(stage);
+    for (guint i = 0; count_fds() > fds && i < 3000; i++)
+        g_usleep(10000);
+    g_assert_cmpuint(count_fds(), <=, fds);
 }
 
 /* A client that sends all it has to say and closes its side still gets every answer, then the end. */

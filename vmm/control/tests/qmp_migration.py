@@ -100,6 +100,49 @@ def test_there_and_back(dirtylab, path):
         assert report["x-dirtylab-pages"] > 0, report
 
 
+def migrate_while_moving(dirtylab, path, *options):
+    """The tracker changes all the time, and the rate is measured, while the guest is on its way; then all RAM is compared."""
+    stream = f"unix:{path}.stream"
+    load = "pattern=random pages=1500 passes=0 vcpus=2 quiet"
+    with Guest(dirtylab, f"{path}1", "--vcpus", "2", *options, append=load) as first, \
+            Guest(dirtylab, f"{path}2", "--vcpus", "2", *options, "--paused", "--incoming", stream, append=load) as second:
+        source, destination, other = first.connect(), second.connect(), first.connect()
+        usable = [entry["tracker"] for entry in source.execute("x-dirtylab-query-trackers")
+                  if entry["supported"] and entry["tracker"] != "none"]
+        assert len(usable) > 1, usable
+        source.execute("migrate-set-parameters", max_bandwidth=12 << 20)
+        set_capability(source, "pause-before-switchover")
+        assert source.execute("migrate", uri=stream) == {}
+        poll(source, "active")
+        moves = rates = 0
+        deadline = time.monotonic() + qmp_session.LIMIT
+        while (info := source.execute("query-migrate"))["status"] == "active":
+            answer = source.execute("x-dirtylab-set-tracker", tracker=usable[moves % len(usable)])
+            assert "from" in answer, answer
+            moves += 1
+            if moves == 14:  # until then the guest writes faster than it is sent
+                source.execute("migrate-set-parameters", max_bandwidth=0)
+            assert time.monotonic() < deadline, info
+            rates += other.execute("query-dirty-rate")["status"] != "measuring" and \
+                other.execute("calc-dirty-rate", calc_time=50, calc_time_unit="millisecond", mode=usable[rates % len(usable)]) == {}
+            time.sleep(0.02)
+        assert info["status"] == "pre-switchover", info
+        assert "from" in source.execute("x-dirtylab-set-tracker", tracker=usable[0])  # the last moment there is
+        assert source.execute("migrate-continue", state="pre-switchover") == {}
+        poll(source, "completed")
+        poll(destination, "completed")
+        assert moves > len(usable) and rates > 0, (moves, rates)
+        assert digests(source) == digests(destination)
+
+
+def test_moves_on_the_way(dirtylab, path):
+    migrate_while_moving(dirtylab, path)
+
+
+def test_moves_on_the_way_with_rings(dirtylab, path):
+    migrate_while_moving(dirtylab, path, "--dirty-ring-size", "4096")
+
+
 def test_stopped_guest_arrives_stopped(dirtylab, path):
     stream = f"unix:{path}.stream"
     with Guest(dirtylab, f"{path}1") as first, Guest(dirtylab, f"{path}2", "--incoming", stream) as second:
@@ -364,6 +407,8 @@ def test_incoming_alone(dirtylab, path):
 TESTS = {
     "a migration as QEMU's clients do it": test_like_qemu,
     "from process to process, under one tracker after another": test_there_and_back,
+    "trackers that change on the way lose nothing": test_moves_on_the_way,
+    "trackers that change on the way lose nothing, with rings": test_moves_on_the_way_with_rings,
     "a stopped guest arrives stopped": test_stopped_guest_arrives_stopped,
     "stop and cont while the guest is awaited": test_stop_while_awaited,
     "a migration that fails or is cancelled leaves the guest running": test_cancel_and_again,
