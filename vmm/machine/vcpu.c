@@ -5,8 +5,8 @@
  */
 #include <asm/kvm_para.h>
 #include <errno.h>
+#include <machine/cpuid.h>
 #include <machine/error.h>
-#include <machine/kvm.h>
 #include <machine/private.h>
 #include <machine/vcpu.h>
 #include <sched.h>
@@ -15,76 +15,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CPUID_ENTRIES 256
-#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
-#define CPUID_1_ECX_HYPERVISOR (1u << 31)
-#define CPUID_1_EDX_THREADS (1u << 28)
-#define TOPOLOGY_LEVEL_THREAD 1
-#define TOPOLOGY_LEVEL_CORE 2
-
 #define MSR_MISC_ENABLE 0x1a0
 #define MISC_ENABLE_FAST_STRING 1u
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLED (1u << 11)
 #define MTRR_WRITE_BACK 6u
 
-/* Extended topology, leaves 0xb and 0x1f: one thread a core, all cores in one package. */
-static void
-set_topology(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus)
-{
-    guint32 level = entry->index;
-
-    entry->edx = apic_id;
-    entry->eax = level == 1 ? g_bit_storage(n_vcpus - 1) : 0;
-    entry->ebx = level == 0 ? 1 : level == 1 ? n_vcpus : 0;
-    entry->ecx = level | (level == 0 ? TOPOLOGY_LEVEL_THREAD : level == 1 ? TOPOLOGY_LEVEL_CORE : 0) << 8;
-    if (level == 1 && n_vcpus == 1)
-        entry->eax = 0;
-}
-
-static void
-adapt_cpuid(struct kvm_cpuid_entry2 *entry, guint apic_id, guint n_vcpus, gboolean tsc_deadline)
-{
-    switch (entry->function) {
-    case 1:
-        entry->ebx = (entry->ebx & 0x0000ffff) | MIN(n_vcpus, 255) << 16 | (apic_id & 0xff) << 24;
-        entry->ecx |= CPUID_1_ECX_HYPERVISOR | (tsc_deadline ? CPUID_1_ECX_TSC_DEADLINE : 0);
-        if (n_vcpus > 1)
-            entry->edx |= CPUID_1_EDX_THREADS;
-        break;
-    case 4: /* caches: each vCPU its own; cores in the package */
-        if (entry->eax)
-            entry->eax = (entry->eax & 0x3fff) | MIN(n_vcpus - 1, 63) << 26;
-        break;
-    case 0xb:
-    case 0x1f:
-        set_topology(entry, apic_id, n_vcpus);
-        break;
-    case 0x80000008:
-        entry->ecx = MIN(n_vcpus - 1, 255);
-        break;
-    case 0x8000001e:
-        entry->eax = apic_id;
-        break;
-    default:
-        break;
-    }
-}
-
 static gboolean
 set_cpuid(const Machine *machine, Vcpu *vcpu, GError **error)
 {
-    g_autofree struct kvm_cpuid2 *cpuid = g_malloc0(sizeof *cpuid + CPUID_ENTRIES * sizeof cpuid->entries[0]);
+    g_autofree struct kvm_cpuid2 *cpuid = cpuid_new(machine->kvm_fd, vcpu->index, machine->n_vcpus, error);
 
-    cpuid->nent = CPUID_ENTRIES;
-    if (ioctl(machine->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
-        machine_set_errno_error(error, "KVM_GET_SUPPORTED_CPUID");
+    if (!cpuid)
         return FALSE;
-    }
-    /* never among what is supported: it is the in-kernel APIC's, not the CPU's */
-    gboolean tsc_deadline = kvm_capability(machine->kvm_fd, KVM_CAP_TSC_DEADLINE_TIMER);
-    for (guint32 i = 0; i < cpuid->nent; i++)
-        adapt_cpuid(&cpuid->entries[i], vcpu->index, machine->n_vcpus, tsc_deadline);
     if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0) {
         machine_set_errno_error(error, "KVM_SET_CPUID2");
         return FALSE;

@@ -314,6 +314,45 @@ test_kvm_errors_have_codes(void)
     g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED);
 }
 
+static const struct kvm_cpuid_entry2 *
+find_leaf(const struct kvm_cpuid2 *cpuid, guint32 leaf, guint32 index)
+{
+    for (guint32 i = 0; i < cpuid->nent; i++) {
+        if (cpuid->entries[i].function == leaf && cpuid->entries[i].index == index)
+            return &cpuid->entries[i];
+    }
+    return NULL;
+}
+
+/* Three cores of one package, one thread each, whatever the host's own topology is. */
+static void
+test_cpuid_tells_the_topology(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GuestRam) ram = guest_ram_new(DL_RAM_SHMEM, 2 << 20, FALSE, &error);
+    g_autoptr(Machine) machine = machine_new(ram, &(MachineConfig){.vcpus = 3}, &error);
+
+    g_assert_no_error(error);
+    for (guint i = 0; i < 3; i++) {
+        const struct kvm_cpuid2 *cpuid = vcpu_cpuid(machine, i);
+        g_assert_cmpuint(find_leaf(cpuid, 1, 0)->ebx >> 24, ==, i);
+        g_assert_true(find_leaf(cpuid, 1, 0)->ecx & 1u << 31);
+        if (find_leaf(cpuid, 0, 0)->eax < 0xb)
+            continue;
+        const struct kvm_cpuid_entry2 *thread = find_leaf(cpuid, 0xb, 0), *core = find_leaf(cpuid, 0xb, 1);
+        g_assert_nonnull(thread);
+        g_assert_nonnull(core);
+        g_assert_cmphex(thread->ecx, ==, 0x100);
+        g_assert_cmpuint(thread->ebx, ==, 1);
+        g_assert_cmpuint(thread->eax, ==, 0);
+        g_assert_cmphex(core->ecx, ==, 0x201);
+        g_assert_cmpuint(core->ebx, ==, 3);
+        g_assert_cmpuint(core->eax, ==, 2);
+        g_assert_cmpuint(core->edx, ==, i);
+        g_assert_cmphex(find_leaf(cpuid, 0xb, 2)->ecx, ==, 2);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -325,6 +364,7 @@ main(int argc, char **argv)
     g_test_add_func("/machine/kick-gets-the-vcpu-out", test_kick_gets_it_out);
     g_test_add_func("/machine/triple-fault-is-told-in-words", test_triple_fault_is_told);
     g_test_add_func("/machine/gate-stands-with-the-machine", test_gate_stands_with_the_machine);
+    g_test_add_func("/machine/cpuid-tells-the-topology", test_cpuid_tells_the_topology);
     g_test_add_func("/machine/refuses-what-kvm-has-not", test_refuses_configurations);
     g_test_add_func("/machine/kvm-errors-have-codes", test_kvm_errors_have_codes);
     return g_test_run();
