@@ -94,24 +94,20 @@ fi
 disk() { # name, status, pattern, --disk's value
     expect "$1" "$2" "$3" "$dirtylab" boot --memory 16M --append passes=1 --disk "$4"
 }
-if "$dirtylab" boot --help | grep -q -e --disk; then
-    truncate -s 1M "$work/disk"
-    truncate -s 1000 "$work/odd"
-    disk "a disk that is not there" 1 '/nowhere/x.*No such file' /nowhere/x
-    disk "a disk that is a folder" 1 "$kernels" "$kernels"
-    disk "an empty disk" 1 'empty|no sector|size' "$kernels/empty"
-    disk "a disk that is /dev/null" 1 '/dev/null' /dev/null
-    disk "a disk that ends within a sector" 1 '512|sector' "$work/odd"
-    disk "an unknown option of a disk" 2 'frobnicate' "$work/disk,frobnicate"
-    disk "a disk without a name" 2 'disk' ',ro'
-    mkdir "$work/mount"
-    # shellcheck disable=SC2016 # the inner shell expands it
-    expect "a disk on a file system that is read-only, opened for writing" 1 'Read-only file system.*ro|ro.*Read-only' \
-        unshare -m bash -c 'mount -t tmpfs none "$0/mount" && truncate -s 1M "$0/mount/disk" && mount -o remount,ro "$0/mount" && exec "$@"' \
-        "$work" "$dirtylab" boot --memory 16M --append passes=1 --disk "$work/mount/disk"
-else
-    skip "disks that cannot be used" "dirtylab boot takes none yet"
-fi
+truncate -s 1M "$work/disk"
+truncate -s 1000 "$work/odd"
+disk "a disk that is not there" 1 '/nowhere/x.*No such file' /nowhere/x
+disk "a disk that is a folder" 1 "$kernels" "$kernels"
+disk "an empty disk" 1 'empty|no sector|size' "$kernels/empty"
+disk "a disk that is /dev/null" 1 '/dev/null' /dev/null
+disk "a disk that ends within a sector" 1 '512|sector' "$work/odd"
+disk "an unknown option of a disk" 2 'frobnicate' "$work/disk,frobnicate"
+disk "a disk without a name" 2 'disk' ',ro'
+mkdir "$work/mount"
+# shellcheck disable=SC2016 # the inner shell expands it
+expect "a disk on a file system that is read-only, opened for writing" 1 'Read-only file system.*ro|ro.*Read-only' \
+    unshare -m bash -c 'mount -t tmpfs none "$0/mount" && truncate -s 1M "$0/mount/disk" && mount -o remount,ro "$0/mount" && exec "$@"' \
+    "$work" "$dirtylab" boot --memory 16M --append passes=1 --disk "$work/mount/disk"
 
 stock=$(find "$cache" -path '*/boot/vmlinuz-*' 2>/dev/null | sort -V | tail -n 1)
 if [ "$("$dirtylab" probe --json - | grep -c '"kvm" : "PVM"')" -eq 0 ]; then
