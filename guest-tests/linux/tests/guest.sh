@@ -8,7 +8,9 @@ console=$work/console
 number=0
 guest=
 
+# The console's end; all of it stays among the testbed's results.
 say_console() {
+    [ ! -d /results ] || cp "$console" "/results/guest-$number-console.log"
     echo "# the end of the console:"
     tail -n 15 "$console" | tr -d '\r' | sed 's/^/#   /'
     sed 's/^/# stderr: /' "$work/stderr"
@@ -36,8 +38,9 @@ start_guest() {
     rm -f "$work/input" "$console"
     mkfifo "$work/input"
     commands=0
+    hangs=
     : >"$work/stderr"
-    dirtylab boot "$@" <"$work/input" >"$console" 2>"$work/stderr" &
+    dirtylab boot --log "$work/registers" "$@" <"$work/input" >"$console" 2>"$work/stderr" &
     guest=$!
     exec 3>"$work/input"
 }
@@ -65,13 +68,17 @@ await() {
     done
 }
 
-# in_guest SECONDS COMMAND: types it at the guest's prompt; its output goes to $work/said. Its status, or 124. The mark at the end is
+# in_guest SECONDS COMMAND: types it at the guest's prompt; its output goes to $work/said. Its status, or 124; once it was that, the guest
+# is taken to hang, and is not asked again. The mark at the end is
 # written so that the echo of what was typed does not hold it.
 in_guest() {
     commands=$((commands + 1))
     before=$(wc -l <"$console")
     printf '%s; echo @"%s":$?@\n' "$2" $commands >&3
-    await "@$commands:[0-9]+@" "$1" || return 124
+    if [ -n "$hangs" ] || ! await "@$commands:[0-9]+@" "$1"; then
+        hangs=yes
+        return 124
+    fi
     tail -n +"$before" "$console" | tr -d '\r' >"$work/said"
     return "$(sed -nE "s/.*@$commands:([0-9]+)@.*/\1/p" "$work/said" | tail -n 1)"
 }
@@ -86,8 +93,8 @@ check() {
 expect_status() {
     waited=0
     while alive; do
-        if [ $waited -ge $(($3 * 2)) ]; then
-            echo "# it had not ended after $3 s"
+        if [ -n "$hangs" ] || [ $waited -ge $(($3 * 2)) ]; then
+            echo "# it had not ended after $((waited / 2)) s"
             end_guest
             result "$1" 1
             return
@@ -107,12 +114,21 @@ expect_status() {
     fi
 }
 
-# end_guest: whatever state it is in.
+# end_guest: whatever state it is in. The registers of a guest that had to be ended stay among the testbed's results.
 end_guest() {
     [ -n "$guest" ] || return 0
+    kill -TERM "$guest" 2>/dev/null
+    waited=0
+    while alive && [ $waited -lt 20 ]; do
+        sleep 0.5
+        waited=$((waited + 1))
+    done
     kill -KILL "$guest" 2>/dev/null
     wait "$guest" 2>/dev/null
     guest=
+    if [ -d /results ] && [ -f "$work/registers" ]; then
+        mv "$work/registers" "/results/guest-$number-registers.log"
+    fi
 }
 
 trap 'end_guest; rm -rf "$work"' EXIT
