@@ -253,10 +253,11 @@ run_guest(const Options *options, Guest *guest, GError **error)
         return FALSE;
     guest->loop = g_main_loop_new(NULL, FALSE);
     machine_add_stop_hook(board_machine(guest->board), machine_ended, guest);
-    if (!add_control(options, guest, error) || (!options->incoming && !board_start(guest->board, error)))
-        return FALSE;
+    /* before anybody can see by the socket that this process is there */
     g_unix_signal_add(SIGINT, interrupted, guest);
     g_unix_signal_add(SIGTERM, terminated, guest);
+    if (!add_control(options, guest, error) || (!options->incoming && !board_start(guest->board, error)))
+        return FALSE;
     g_main_loop_run(guest->loop);
     machine_stop(board_machine(guest->board));
     return TRUE;
