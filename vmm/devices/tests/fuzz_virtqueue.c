@@ -8,6 +8,7 @@
  */
 #include "driver.h"
 
+#include <devices/virtio_balloon.h>
 #include <devices/virtio_blk.h>
 #include <devices/virtio_console.h>
 #include <devices/virtio_rng.h>
@@ -19,7 +20,7 @@
 #define RAM_BYTES (UINT64_C(1) << 20)
 #define USED_BYTES (UINT64_C(512) << 10) /* of RAM, by the guest's own stores: this much is zeroed for each input */
 #define DISK_BYTES 65536
-#define N_DEVICES 3u
+#define N_DEVICES 4u
 #define MOST_BATCHES 64u
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
@@ -80,6 +81,7 @@ make_world(void)
     virtio_mmio_plug(world->mmio, 0, make_disk(world->ram));
     virtio_mmio_plug(world->mmio, 1, virtio_rng_new(world->ram));
     virtio_mmio_plug(world->mmio, 2, virtio_console_new(world->ram, swallow, NULL));
+    virtio_mmio_plug(world->mmio, 3, virtio_balloon_new(world->ram));
     for (guint i = 0; i < N_DEVICES; i++)
         world->driver[i] = (Driver){.ram = world->ram, .bus = world->bus, .slot = i};
     return world;
