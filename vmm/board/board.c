@@ -3,6 +3,7 @@
 
 #include <board/acpi.h>
 #include <devices/power.h>
+#include <devices/virtio_balloon.h>
 #include <guest-tests/embedded.h>
 #include <machine/boot.h>
 #include <machine/error.h>
@@ -150,4 +151,35 @@ gboolean
 board_start(Board *board, GError **error)
 {
     return machine_start(board->machine, error);
+}
+
+static VirtioDevice *
+find_balloon(Board *board, GError **error)
+{
+    VirtioDevice *balloon = board_devices_balloon(board->devices);
+
+    if (!balloon)
+        g_set_error_literal(error, MACHINE_ERROR, MACHINE_ERROR_UNSUPPORTED,
+                            "this guest has no balloon: dirtylab boot --kernel gives it one");
+    return balloon;
+}
+
+gboolean
+board_set_balloon(Board *board, guint64 bytes, GError **error)
+{
+    VirtioDevice *balloon = find_balloon(board, error);
+
+    if (balloon)
+        virtio_balloon_set_target(balloon, bytes);
+    return balloon != NULL;
+}
+
+gboolean
+board_get_balloon(Board *board, guint64 *bytes, GError **error)
+{
+    VirtioDevice *balloon = find_balloon(board, error);
+
+    if (balloon)
+        *bytes = virtio_balloon_actual(balloon);
+    return balloon != NULL;
 }

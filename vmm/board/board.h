@@ -16,7 +16,7 @@
 /** What the guest sends to its first serial port, on the vCPU's thread, or by virtio-console, on its worker. */
 typedef void (*BoardConsole)(gpointer user, const char *bytes, gsize n_bytes);
 
-#define BOARD_MAX_DISKS 6u
+#define BOARD_MAX_DISKS 5u
 
 /**
  * BoardDisk: a virtio-blk device; the first is the guest's vda.
@@ -45,6 +45,7 @@ typedef struct {
  * several
  * @disks, @n_disks: read during board_new() only
  * @rng: a virtio-rng device
+ * @balloon: a virtio-balloon device
  * @virtio_console: a virtio-console device, whose output goes where the serial port's goes
  * @virtio_console_input: what is typed goes to it, and not to the serial port
  * @terminal: consoles are on standard input and output (devices/terminal.h); what both send is shown. Ctrl-A x powers off.
@@ -67,6 +68,7 @@ typedef struct {
     const BoardDisk *disks;
     guint n_disks;
     gboolean rng;
+    gboolean balloon;
     gboolean virtio_console;
     gboolean virtio_console_input;
     gboolean terminal;
@@ -89,3 +91,10 @@ DlLog *board_log(Board *board);
 
 /** board_start: lets the vCPUs go; machine_pause() and the rest are the machine's. */
 gboolean board_start(Board *board, GError **error);
+
+/**
+ * board_set_balloon: asks the guest to keep @bytes and to give up the rest; it does so by and by. board_get_balloon: how many it says that
+ * it has. From any thread. Errors: UNSUPPORTED (no balloon device).
+ */
+gboolean board_set_balloon(Board *board, guint64 bytes, GError **error);
+gboolean board_get_balloon(Board *board, guint64 *bytes, GError **error);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Disks sit in the first virtio-mmio slots, in their order, console and rng in the last ones. System calls: write. */
+/* Disks sit in the first virtio-mmio slots, in their order, console, rng and balloon in the last ones. System calls: write. */
 #include "devices.h"
 
 #include <devices/serial.h>
 #include <devices/terminal.h>
+#include <devices/virtio_balloon.h>
 #include <devices/virtio_blk.h>
 #include <devices/virtio_console.h>
 #include <devices/virtio_rng.h>
@@ -16,7 +17,8 @@
 
 #define SLOT_CONSOLE BOARD_MAX_DISKS
 #define SLOT_RNG (BOARD_MAX_DISKS + 1)
-G_STATIC_ASSERT(BOARD_MAX_DISKS + 2 <= PLATFORM_VIRTIO_SLOTS);
+#define SLOT_BALLOON (BOARD_MAX_DISKS + 2)
+G_STATIC_ASSERT(BOARD_MAX_DISKS + 3 <= PLATFORM_VIRTIO_SLOTS);
 
 struct BoardDevices {
     Machine *machine;
@@ -162,6 +164,7 @@ build(BoardDevices *devices, const BoardConfig *config, GError **error)
     return devices->mmio && add_disks(devices, config, error) &&
            (!config->virtio_console || plug(devices, SLOT_CONSOLE, virtio_console_new(ram, console_output, devices), error)) &&
            (!config->rng || plug(devices, SLOT_RNG, virtio_rng_new(ram), error)) &&
+           (!config->balloon || plug(devices, SLOT_BALLOON, virtio_balloon_new(ram), error)) &&
            (!config->terminal || add_terminal(devices, config, error));
 }
 
@@ -194,4 +197,10 @@ board_devices_free(BoardDevices *devices)
     virtio_mmio_free(devices->mmio);
     serial_free(devices->serial);
     g_free(devices);
+}
+
+VirtioDevice *
+board_devices_balloon(BoardDevices *devices)
+{
+    return virtio_mmio_device(devices->mmio, SLOT_BALLOON);
 }

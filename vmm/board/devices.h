@@ -3,6 +3,7 @@
 #pragma once
 
 #include <board/board.h>
+#include <devices/virtio.h>
 
 typedef struct BoardDevices BoardDevices;
 
@@ -10,3 +11,5 @@ typedef struct BoardDevices BoardDevices;
 BoardDevices *board_devices_new(Machine *machine, const BoardConfig *config, GError **error);
 /** board_devices_free: after machine_stop(), before the log goes and before machine_free(). */
 void board_devices_free(BoardDevices *devices);
+/** board_devices_balloon: NULL: there is none. */
+VirtioDevice *board_devices_balloon(BoardDevices *devices);

@@ -189,7 +189,7 @@ describe(const Options *options, Guest *guest, GError **error)
     guest->command_line = options->kernel ? g_strdup(append) : g_strdup_printf("vcpus=%u %s", guest->config.vcpus, append);
     guest->config.command_line = guest->command_line;
     guest->config.terminal = TRUE;
-    guest->config.rng = guest->config.virtio_console = guest->config.stock;
+    guest->config.rng = guest->config.balloon = guest->config.virtio_console = guest->config.stock;
     guest->config.virtio_console_input = options->console && g_str_equal(options->console, "virtio");
     return TRUE;
 }

@@ -7,6 +7,7 @@ static const Command *const tables[] = {
     session_commands,
     tracker_commands,
     migrate_commands,
+    balloon_commands,
 };
 
 static const Command *

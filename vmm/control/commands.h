@@ -43,6 +43,7 @@ typedef struct {
 extern const Command session_commands[];
 extern const Command tracker_commands[];
 extern const Command migrate_commands[];
+extern const Command balloon_commands[];
 
 /** command_find: the command, when it may be called so. Errors: QMP_ERROR. */
 const Command *command_find(const char *name, JsonObject *arguments, GError **error);

@@ -149,11 +149,12 @@ qmp_return(JsonNode *id, JsonNode *result)
 char *
 qmp_failure(JsonNode *id, const GError *error)
 {
-    gboolean not_found = g_error_matches(error, QMP_ERROR, QMP_ERROR_COMMAND_NOT_FOUND);
+    static const char *const classes[] = {"GenericError", "CommandNotFound", "DeviceNotActive"}; /* in the order of QmpError */
+    const char *class = classes[error->domain == QMP_ERROR ? error->code : QMP_ERROR_GENERIC];
     JsonObject *answer = answer_to(id);
     JsonObject *what = json_object_new();
 
-    json_object_set_string_member(what, "class", not_found ? "CommandNotFound" : "GenericError");
+    json_object_set_string_member(what, "class", class);
     json_object_set_string_member(what, "desc", error->message);
     json_object_set_object_member(answer, "error", what);
     return to_line(answer);

@@ -12,6 +12,7 @@
 typedef enum {
     QMP_ERROR_GENERIC,
     QMP_ERROR_COMMAND_NOT_FOUND,
+    QMP_ERROR_DEVICE_NOT_ACTIVE,
 } QmpError;
 GQuark qmp_error_quark(void);
 
