@@ -322,7 +322,7 @@ is_to_wait(TlsSession *tls, gssize result, short *events)
 gssize
 tls_read(TlsSession *tls, gpointer buffer, gsize size, short *events, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&tls->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&tls->lock);
     gssize got = gnutls.record_recv(tls->session, buffer, size);
 
     if (got > 0)
@@ -352,7 +352,7 @@ next_record(TlsSession *tls, const struct iovec *pieces, guint n_pieces, gsize *
 gssize
 tls_write(TlsSession *tls, const struct iovec *pieces, guint n_pieces, short *events, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&tls->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&tls->lock);
     gsize size;
     gconstpointer record = next_record(tls, pieces, n_pieces, &size);
 
@@ -368,7 +368,7 @@ tls_write(TlsSession *tls, const struct iovec *pieces, guint n_pieces, short *ev
 gboolean
 tls_pending(TlsSession *tls)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&tls->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&tls->lock);
 
     return gnutls.record_check_pending(tls->session) > 0;
 }
