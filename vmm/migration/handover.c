@@ -108,6 +108,16 @@ append_end(MigrationSource *source, GByteArray *out)
     stream_append(&source->stream, out, FRAME_END, payload->data, payload->len);
 }
 
+/* How long the destination took, by its own account. */
+static gint64
+answered_ns(const Frame *frame)
+{
+    WireReader reader = {.bytes = frame->payload, .left = frame->length};
+    guint64 ns = wire_get_u64(&reader);
+
+    return (gint64)MIN(ns, (guint64)G_MAXINT64);
+}
+
 static gboolean
 send_state(MigrationSource *source, GByteArray *out, GError **error)
 {
@@ -124,8 +134,7 @@ send_state(MigrationSource *source, GByteArray *out, GError **error)
     if (!stream_flush(&source->stream, out, error) || !source_pace(source, bytes, error) ||
         !stream_receive(&source->stream, FRAME_BIT(FRAME_LOADED), source_answer_deadline(source), &frame, error))
         return FALSE;
-    WireReader reader = {.bytes = frame.payload, .left = frame.length};
-    gint64 load_ns = (gint64)MIN(wire_get_u64(&reader), (guint64)G_MAXINT64);
+    gint64 load_ns = answered_ns(&frame);
     MigrationInfo *info = statistics_lock(&source->statistics);
     info->downtime.state_save = saved - start;
     info->downtime.state_load = load_ns;
@@ -209,8 +218,7 @@ go(MigrationSource *source, GError **error)
     }
     if (!sent)
         g_clear_error(error);
-    WireReader reader = {.bytes = frame.payload, .left = frame.length};
-    gint64 resume_ns = (gint64)MIN(wire_get_u64(&reader), (guint64)G_MAXINT64);
+    gint64 resume_ns = answered_ns(&frame);
     MigrationInfo *info = statistics_lock(&source->statistics);
     info->downtime.resume = resume_ns;
     info->downtime_ns = clock_now_ns() - source->stopped_ns;

@@ -57,6 +57,12 @@ frame_type_name(FrameType type)
     return (guint)type < FRAME_N_TYPES && type_facts[type].name ? type_facts[type].name : "unknown";
 }
 
+gboolean
+stream_length_is_valid(FrameType type, gsize length)
+{
+    return length >= type_facts[type].least && length <= type_facts[type].most;
+}
+
 /* --- sending --- */
 
 static guint64
@@ -73,7 +79,7 @@ stream_head(Stream *stream, FrameType type, gconstpointer payload, gsize length,
     const guint16 version = GUINT16_TO_LE(STREAM_VERSION), type_number = GUINT16_TO_LE((guint16)type);
     const guint64 payload_sum = GUINT64_TO_LE(hash_bytes(payload, length));
 
-    g_assert(length >= type_facts[type].least && length <= type_facts[type].most);
+    g_assert(stream_length_is_valid(type, length));
     memcpy(head, &magic, 4);
     memcpy(head + 4, &version, 2);
     memcpy(head + 6, &type_number, 2);
@@ -216,7 +222,8 @@ read_payload(Stream *stream, const FrameHead *head, GError **error)
 char *
 stream_text(const guint8 *bytes, gsize length)
 {
-    char *text = g_utf8_make_valid((const char *)bytes, (gssize)MIN(length, (gsize)STREAM_TEXT_MAX));
+    char *text =
+        length ? g_utf8_make_valid((const char *)bytes, (gssize)MIN(length, (gsize)STREAM_TEXT_MAX)) : g_strdup("no reason");
 
     for (char *at = text; *at; at++) {
         if (g_ascii_iscntrl(*at))

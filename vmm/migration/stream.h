@@ -61,6 +61,8 @@ void stream_init(Stream *stream, MigrationChannel *channel);
 void stream_clear(Stream *stream);
 
 const char *frame_type_name(FrameType type);
+/** stream_length_is_valid: whether a frame of that type may have such a payload at all. */
+gboolean stream_length_is_valid(FrameType type, gsize length);
 
 /** stream_head: fills in a frame's header and counts the frame as sent. @length never exceeds the type's cap. */
 void stream_head(Stream *stream, FrameType type, gconstpointer payload, gsize length, guint8 head[STREAM_HEADER_BYTES]);
