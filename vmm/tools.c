@@ -7,7 +7,7 @@
 #include "cmd/cmd.h"
 
 static const Subcommand *const subcommands[] = {
-    &cmd_probe, &cmd_boot, &cmd_bench, &cmd_bench_migration, &cmd_migrate, &cmd_semantics, &cmd_report,
+    &cmd_probe, &cmd_boot, &cmd_bench, &cmd_bench_migration, &cmd_migrate, &cmd_semantics, &cmd_report, &cmd_compare,
 };
 
 static void

@@ -33,6 +33,7 @@ typedef struct {
 extern const Subcommand cmd_bench;
 extern const Subcommand cmd_bench_migration;
 extern const Subcommand cmd_boot;
+extern const Subcommand cmd_compare;
 extern const Subcommand cmd_migrate;
 extern const Subcommand cmd_probe;
 extern const Subcommand cmd_report;

@@ -88,6 +88,10 @@ else
     result "not ok" "report writes a page" "$(head -c 300 "$page")"
 fi
 
+expect "compare with one file is refused" 2 'two result files' "$dirtylab" compare "$work/probe.json"
+expect "compare: a file cut short is refused" 1 'short.json: .*ends within' "$dirtylab" compare "$work/short.json" "$work/probe.json"
+expect "compare: foreign JSON is refused" 1 'foreign.json: schema: is missing' "$dirtylab" compare "$work/probe.json" "$work/foreign.json"
+
 if [ -e /dev/kvm ]; then
     expect "memory larger than the host's is said so" 3 'memory|RAM' "$dirtylab" bench --tracker none --memory 64T
     expect "memory that the host has but not free is said so" 3 'available' "$dirtylab" bench --tracker none --memory "$(($(awk '/MemTotal/ { print $2 }' /proc/meminfo) / 1024 - 64))M"
