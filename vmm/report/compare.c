@@ -69,11 +69,11 @@ scaled_copy(const Samples *samples, double factor)
     return copy;
 }
 
-/* Samples come run after run, as many of each; where they do not (a run was cut short), each counts as a run of its own. */
+/* Samples come run after run, as many of each; where they do not, they may as well be of one run. */
 static Samples *
 medians_of_runs(const Samples *samples, guint n_runs)
 {
-    guint n = samples_count(samples), each = n_runs && n % n_runs == 0 ? n / n_runs : 1;
+    guint n = samples_count(samples), each = n_runs && n >= n_runs && n % n_runs == 0 ? n / n_runs : n;
     Samples *medians = samples_new();
 
     for (guint run = 0; run < n / each; run++) {
@@ -162,11 +162,18 @@ unsound_pages(const BenchResult *result)
     return pages;
 }
 
+/* As many as there really were: an interrupted benchmark has fewer than it was asked for. The host's time has one sample a run. */
+static guint
+runs_of(const BenchResult *result)
+{
+    return result->cost[COST_HOST_CPU_NS] ? samples_count(result->cost[COST_HOST_CPU_NS]) : result->runs;
+}
+
 static void
 add_bench(Builder *builder, gconstpointer old_result, gconstpointer new_result)
 {
     const BenchResult *old = old_result, *new = new_result;
-    const guint n_runs[] = {old->runs, new->runs};
+    const guint n_runs[] = {runs_of(old), runs_of(new)};
     g_autofree char *name = bench_name(new);
 
     add_count(builder, name, "unsound_pages", unsound_pages(old), unsound_pages(new));
@@ -242,13 +249,12 @@ add_migration(Builder *builder, const GPtrArray *old, const GPtrArray *new, cons
         g_strdup_printf("%s%s%s, %s, %u vCPU%s, %s", like->tracker, like->moved_to ? " → " : "",
                         like->moved_to ? like->moved_to : "", like->ram, like->vcpus, like->vcpus == 1 ? "" : "s", like->load);
 
-    const guint one_each[] = {0, 0};
-
     add_count(builder, name, "unsound_runs", count_unsound(old, like), count_unsound(new, like));
     for (guint i = 0; i < G_N_ELEMENTS(quantities); i++) {
         g_autoptr(Samples) before = collect_runs(old, like, quantities[i].read);
         g_autoptr(Samples) after = collect_runs(new, like, quantities[i].read);
-        add_pair(builder, name, quantities[i].quantity, before, after, one_each, quantities[i].floor);
+        const guint n_runs[] = {samples_count(before), samples_count(after)};
+        add_pair(builder, name, quantities[i].quantity, before, after, n_runs, quantities[i].floor);
     }
 }
 
@@ -395,7 +401,9 @@ verdict_of(const Pair *pair, guint n_pairs, double drift)
 {
     const Comparison *result = &pair->result;
 
-    if (permutation_least_p(result->n_old, result->n_new) * n_pairs > LIKELY)
+    /* one run says nothing of how runs scatter */
+    if (permutation_least_p(result->n_old, result->n_new) * n_pairs > LIKELY || samples_count(pair->old_runs) < 2 ||
+        samples_count(pair->new_runs) < 2)
         return COMPARE_TOO_FEW;
     if (result->p >= LIKELY || !above_floor(pair, drift) || (!has_enough_runs(pair, n_pairs) && !runs_lie_apart(pair, drift)))
         return COMPARE_SAME;

@@ -352,7 +352,8 @@ page_migration(Page *page)
         drawn++;
         g_autofree char *tracker = tracker_words(result);
         g_autofree char *memory = figure_bytes((double)result->memory_bytes);
-        g_autofree char *caption = g_strdup_printf("%s, %s, %s, %s", tracker, result->ram, memory, result->load);
+        g_autofree char *caption =
+            g_strdup_printf("%s, %s, %s, %s, run %u", tracker, result->ram, memory, result->load, result->run);
         draw_timeline(page, result, caption);
     }
     if (open) {

@@ -3,7 +3,7 @@
 
     test_compare.py DIRTYLAB        prints TAP
 
-The recording is of a busy machine: `dirtylab bench --ram shmem --memory 64M --runs 40 --passes 5 --oracle none`, twice, beside other work
+The recording is of a busy machine: `dirtylab bench --ram shmem --memory 64M --runs 40 --passes 5 --oracle none`, beside other work
 on two shared cores (load 8 to 15): the quartiles of its runs' medians lie 7 to 300 % apart. A file of N runs is made by drawing N of them, each
 with all its samples. What no such number of runs could find is not asked for: a cost is made slower where its quartiles are less than CALM apart.
 """
