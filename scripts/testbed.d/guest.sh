@@ -16,7 +16,7 @@ guest_initramfs() {
     for program in "${guest_programs[@]}"; do
         install -s -m 755 "$program" "$tree/bin/"
     done
-    copy_modules "$1" "$tree" virtio_mmio virtio_blk virtio_console virtio-rng
+    copy_modules "$1" "$tree" virtio_mmio virtio_balloon virtio_blk virtio_console virtio-rng
     (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$2"
     rm -rf "$tree"
 }

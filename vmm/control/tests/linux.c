@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stock Linux under load, whose tracker goes through every pair while the dirty rate is measured: nothing that it writes is lost. In the testbed:
+ * A stock Linux under load, whose tracker goes through every pair while the dirty rate is measured: nothing that it writes is lost; and one
+ * that gives up half of its memory and gets it back. In the testbed:
  *
  *     scripts/testbed --guest 6.12 --with build/vmm/control/tests/control-linux-test run /with/control-linux-test
  */
@@ -8,10 +9,12 @@
 #include <glib/gstdio.h>
 #include <machine/boot.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "moves.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define MEMORY (256 * MIB)
 #define KERNEL_MOST ((gsize)256 << 20)
 #define BOOT_SECONDS 240
 #define COMMAND_LINE                                                                              \
@@ -61,8 +64,10 @@ read_guest_file(const char *what, const char *name, guint8 **bytes, gsize *size)
     g_assert_no_error(error);
 }
 
+typedef void (*Work)(Board *board, QmpClient *client, Console *console);
+
 static void
-check_moves(BoardConfig config)
+check(BoardConfig config, Work work)
 {
     g_autoptr(GError) error = NULL;
     g_autofree guint8 *kernel = NULL, *initrd = NULL;
@@ -75,7 +80,7 @@ check_moves(BoardConfig config)
     read_guest_file("initrd", "initrd", &initrd, &config.initrd_size);
     config.kernel = kernel;
     config.initrd = initrd;
-    config.stock = config.rng = TRUE;
+    config.stock = config.rng = config.balloon = TRUE;
     config.command_line = COMMAND_LINE;
     config.console = collect;
     config.console_user = &console;
@@ -87,7 +92,7 @@ check_moves(BoardConfig config)
         g_assert_true(board_start(board, &error));
         g_assert_true(await(&console, "workload: t="));
         g_autoptr(QmpClient) client = qmp_client_new(path);
-        move_through_every_pair(board, client, 1000); /* emulated, and paused while soft-dirty is read */
+        work(board, client, &console);
         g_assert_null(strstr(console.text->str, "workload: error"));
     }
     g_assert_no_errno(g_rmdir(folder));
@@ -95,15 +100,68 @@ check_moves(BoardConfig config)
 }
 
 static void
+move_trackers(Board *board, QmpClient *client, Console *console G_GNUC_UNUSED)
+{
+    move_through_every_pair(board, client, 1000); /* emulated, and paused while soft-dirty is read */
+}
+
+static void
 test_bitmaps(void)
 {
-    check_moves((BoardConfig){.memory_bytes = 256 * MIB, .vcpus = 2});
+    check((BoardConfig){.memory_bytes = MEMORY, .vcpus = 2}, move_trackers);
 }
 
 static void
 test_ring(void)
 {
-    check_moves((BoardConfig){.memory_bytes = 256 * MIB, .vcpus = 2, .dirty_ring_entries = 4096});
+    check((BoardConfig){.memory_bytes = MEMORY, .vcpus = 2, .dirty_ring_entries = 4096}, move_trackers);
+}
+
+/* --- the balloon --- */
+
+static void
+await_balloon(QmpClient *client, gint64 bytes)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)BOOT_SECONDS * G_USEC_PER_SEC, actual;
+    g_autofree char *arguments = g_strdup_printf("{\"value\": %" G_GINT64_FORMAT "}", bytes);
+    g_autoptr(JsonNode) done = qmp_client_must(client, "balloon", arguments);
+
+    do {
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(G_USEC_PER_SEC / 10);
+        g_autoptr(JsonNode) answer = qmp_client_must(client, "query-balloon", NULL);
+        actual = qmp_int(answer, "actual");
+    } while (actual != bytes);
+}
+
+static guint64
+backed_bytes(Board *board)
+{
+    struct stat status;
+
+    g_assert_no_errno(fstat(guest_ram_memory(board_ram(board), 0)->fd, &status));
+    return (guint64)status.st_blocks * 512;
+}
+
+static void
+inflate_and_deflate(Board *board, QmpClient *client, Console *console)
+{
+    for (guint round = 0; round < 3; round++) {
+        await_balloon(client, MEMORY / 2);
+        g_assert_cmpuint(backed_bytes(board), <=, MEMORY / 2);
+        await_balloon(client, MEMORY);
+    }
+    g_mutex_lock(&console->lock);
+    g_assert_null(strstr(console->text->str, "workload: error"));
+    g_string_truncate(console->text, 0); /* it goes on after that */
+    g_mutex_unlock(&console->lock);
+    g_assert_true(await(console, "workload: t="));
+}
+
+static void
+test_balloon(void)
+{
+    check((BoardConfig){.memory_bytes = MEMORY, .vcpus = 2}, inflate_and_deflate);
 }
 
 int
@@ -112,5 +170,6 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/linux/every-pair-under-load-loses-nothing/bitmaps", test_bitmaps);
     g_test_add_func("/linux/every-pair-under-load-loses-nothing/ring", test_ring);
+    g_test_add_func("/linux/balloon", test_balloon);
     return g_test_run();
 }
