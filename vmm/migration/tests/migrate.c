@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <linux/falloc.h>
 #include <sys/stat.h>
 
@@ -252,6 +253,23 @@ test_holes(gconstpointer data)
     g_assert_cmpuint(rig_compare(rig), ==, 0);
 }
 
+/* RAM below and above the hole at 3 GiB: two memslots, two files. */
+static void
+test_two_regions(void)
+{
+    const RigConfig config = {.memory_bytes = 4096 * MIB, .vcpus = 2, .workload = "pattern=random pages=2000"};
+
+    if (!rig_ram_here(DL_RAM_SHMEM, 4096 * MIB))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    machine_resume(board_machine(rig->to->board));
+    g_assert_true(rig_runs(rig->to));
+    tell(rig, "4 GiB");
+}
+
 typedef struct {
     int fd;
     off_t offset;
@@ -314,6 +332,43 @@ add_discards(void)
         g_autofree char *path = g_strdup_printf("/migrate/discards-under-%s/arrive-as-zeroes", dl_tracker_facts(i)->name);
         g_test_add_data_func(path, dl_tracker_facts(i)->name, test_discards);
     }
+}
+
+/* --- over which stream --- */
+
+/* Somebody who has lost his way connects first. */
+static void
+knock(const char *uri, gboolean say_something)
+{
+    const ChannelOptions none = {0};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(MigrationChannel) channel = channel_connect(uri, &none, &error);
+
+    g_assert_no_error(error);
+    if (say_something)
+        channel_write_all(channel, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n", 37, CHANNEL_NO_DEADLINE, NULL);
+}
+
+static void
+test_uri(gconstpointer data)
+{
+    g_autofree char *folder = g_dir_make_tmp("dirtylab-migrate-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(folder, "socket", NULL);
+    g_autofree char *uri = g_str_equal(data, "unix") ? g_strconcat("unix:", path, NULL) : g_strdup("tcp:127.0.0.1:0");
+    const RigConfig config = {.uri = uri, .let_go = TRUE};
+    g_autoptr(Rig) rig = rig_new(&config);
+
+    rig_new_destination(rig, -1);
+    knock(migration_destination_uri(rig->destination), FALSE);
+    knock(migration_destination_uri(rig->destination), TRUE);
+    rig_new_source(rig, -1);
+    g_assert_true(migration_source_wait(rig->source, 30000));
+    g_assert_true(migration_destination_wait(rig->destination, 30000));
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_true(rig_runs(rig->to));
+    g_clear_pointer(&rig, rig_free);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_cmpint(g_rmdir(folder), ==, 0);
 }
 
 /* --- and the guest goes on --- */
@@ -384,6 +439,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     add_combinations();
     add_kinds();
+    g_test_add_data_func("/migrate/over-unix/after-two-who-lost-their-way", "unix", test_uri);
+    g_test_add_data_func("/migrate/over-tcp/after-two-who-lost-their-way", "tcp", test_uri);
     add_moves();
     add_discards();
     add_another_collector();
@@ -393,6 +450,7 @@ main(int argc, char **argv)
     g_test_add_func("/migrate/held/goes-on-when-let-go", test_held);
     g_test_add_func("/migrate/12-times/there-and-back", test_there_and_back);
     g_test_add_func("/migrate/moves-at-any-time/all-ram-arrives", test_moves_at_any_time);
+    g_test_add_func("/migrate/4-GiB-in-two-regions/all-ram-arrives", test_two_regions);
     g_test_add_data_func("/migrate/holes/shmem/stay-holes", GUINT_TO_POINTER(DL_RAM_SHMEM), test_holes);
     g_test_add_data_func("/migrate/holes/hugetlb-2M/stay-holes", GUINT_TO_POINTER(DL_RAM_HUGETLB_2M), test_holes);
     return g_test_run();

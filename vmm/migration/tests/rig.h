@@ -27,6 +27,7 @@ typedef struct {
     const char *workload;
     guint64 settle; /* writes before rig_new() returns; 0: 600 */
     gboolean let_go;
+    const char *uri; /* the destination listens there, and the source connects; NULL: a socket pair */
     guint stall_limit_ms;
     MigrationParameters parameters; /* zeroed: no bandwidth limit, the rest as usual */
     const MigrationMove *moves;
