@@ -570,7 +570,6 @@ test_bad_folders(Sides *sides, gconstpointer data G_GNUC_UNUSED)
     const ChannelOptions options = {.tls_creds = sides->folder[1]};
     static const char *const names[] = {"ca-cert.pem is missing", "server-cert.pem is missing", "server-key.pem"};
     g_autofree char *key = g_build_filename(sides->folder[1], "server-key.pem", NULL);
-    g_autofree char *psk = g_build_filename(sides->folder[1], "keys.psk", NULL);
 
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autoptr(GError) error = NULL;
