@@ -113,6 +113,7 @@ void
 markup_close(Markup *markup)
 {
     static const char *const without_end[] = {"meta", "br", "col", NULL};
+    static const char *const blocks[] = {"tr", "p", "li", "figure", "section", "div", "svg", NULL};
 
     g_assert(markup->open->len);
     const char *name = g_ptr_array_steal_index(markup->open, markup->open->len - 1);
@@ -120,8 +121,9 @@ markup_close(Markup *markup)
     if (g_strv_contains(without_end, name))
         return;
     g_string_append_printf(markup->out, "</%s>", name);
-    if (strchr("tfsdp", *name))
-        g_string_append_c(markup->out, '\n'); /* rows, figures, sections: so that the page can be read as text, and compared */
+    if (g_strv_contains(blocks, name))
+        g_string_append_c(markup->out,
+                          '\n'); /* so that the page can be read as text, and compared; within a line it would be a space */
 }
 
 void

@@ -34,7 +34,7 @@ page_table(Page *page, const char *style, const char *caption)
     markup_open_class(page->markup, "table", style);
     markup_open(page->markup, "caption");
     markup_attribute_format(page->markup, "id", "c%u", id);
-    markup_text(page->markup, caption);
+    markup_element(page->markup, "span", "about", caption);
     markup_close(page->markup);
 }
 

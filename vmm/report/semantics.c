@@ -154,11 +154,13 @@ add_case(Page *page, const Matrix *matrix, const char *name, const GArray *indic
     markup_open(markup, "th");
     markup_attribute(markup, "scope", "rowgroup");
     markup_attribute_format(markup, "colspan", "%u", matrix->columns->len + 1);
+    markup_open_class(markup, "div", "about");
     markup_element(markup, "code", NULL, name);
     const char *required = row_at(matrix->view, g_array_index(indices, guint, 0))->required;
     if (required)
         markup_element(markup, "span", NULL, required);
     add_findings(page, matrix, indices);
+    markup_close(markup);
     markup_close(markup);
     markup_close(markup);
     for (guint i = 0; i < trackers.names->len; i++) {
