@@ -112,8 +112,8 @@ strike_before_go(Rig *rig, const Fault *fault)
 static const struct {
     FrameType type;
     guint nth;
-} before_go[] = {{FRAME_HELLO, 1}, {FRAME_WELCOME, 1}, {FRAME_PAGES, 1}, {FRAME_PAGES, 4},
-                 {FRAME_PASS, 1},  {FRAME_PASS, 2},    {FRAME_END, 1},   {FRAME_LOADED, 1}};
+} before_go[] = {{FRAME_HELLO, 1}, {FRAME_WELCOME, 1}, {FRAME_PAGES, 1},   {FRAME_PAGES, 4}, {FRAME_PASS, 1},
+                 {FRAME_PASS, 2},  {FRAME_SECTION, 1}, {FRAME_SECTION, 3}, {FRAME_END, 1},   {FRAME_LOADED, 1}};
 
 /* One guest lives through a fault at each frame, and then arrives. A flip of contents that does no harm ends it early. */
 static void
