@@ -57,10 +57,10 @@ class Qmp:
             if "return" in answer:
                 return answer["return"]
 
-    def event_time(self, name):
-        """Seconds since the epoch of the last event of that name among those received; None: there was none."""
+    def event_time(self, name, status=None):
+        """Seconds since the epoch of the last event of that name (and, with @status, with that status) among those received; None: none."""
         for event in reversed(self.events):
-            if event["event"] == name:
+            if event["event"] == name and (not status or event.get("data", {}).get("status") == status):
                 return event["timestamp"]["seconds"] + event["timestamp"]["microseconds"] / 1e6
         return None
 

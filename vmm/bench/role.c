@@ -17,6 +17,8 @@
 
 #define MESSAGE_ERROR G_MAXUINT32 /* a word that says whether it was for lack of something, then text */
 #define LOOK_MS 100
+#define REAP_US 2000
+#define REAP_TRIES 15000 /* 30 s */
 
 G_DEFINE_QUARK(role-error, role_error);
 

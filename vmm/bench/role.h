@@ -34,7 +34,7 @@ typedef gboolean (*RoleBody)(int control, gpointer user, GError **error);
 
 /** role_start: @name is for messages. Errors: FAILED */
 Role *role_start(const char *name, RoleBody body, gpointer user, GError **error);
-/** role_free: kills it, if it has not ended, and waits for that. */
+/** role_free: kills it, if it has not ended, and waits for that, within reason. */
 void role_free(Role *role);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Role, role_free)
 
