@@ -240,6 +240,8 @@ test_given_back(gconstpointer data)
     pid_t child = fork();
     if (child == 0) {
         Far far = {.got = g_string_new(NULL)};
+        if (signal_number)
+            signal(signal_number, SIG_DFL); /* nohup, and a shell's background, ignore some: those stay ignored */
         terminal_new(slave, slave, &client, &far, NULL);
         if (signal_number)
             raise(signal_number);
