@@ -340,13 +340,14 @@ add_discards(void)
 static void
 knock(const char *uri, gboolean say_something)
 {
+    static const char words[] = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
     const ChannelOptions none = {0};
     g_autoptr(GError) error = NULL;
     g_autoptr(MigrationChannel) channel = channel_connect(uri, &none, &error);
 
     g_assert_no_error(error);
     if (say_something)
-        channel_write_all(channel, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n", 37, CHANNEL_NO_DEADLINE, NULL);
+        channel_write_all(channel, words, sizeof words - 1, CHANNEL_NO_DEADLINE, NULL);
 }
 
 static void
