@@ -161,25 +161,32 @@ dl_instance_collect(DlLog *log, DlInstance *instance, GError **error)
     return ok;
 }
 
+/* What @found gets stays there. */
 static gboolean
 rearm_all(DlLog *log, DlTracker *tracker, GError **error)
 {
     gboolean ok = TRUE;
 
-    if (!tracker->class->rearm)
-        return TRUE;
     for (guint i = 0; ok && i < dl_layout_n_regions(log->layout); i++)
         ok = tracker->class->rearm(tracker, dl_layout_region_pages(log->layout, i), log->found, error);
-    deliver(log);
     return ok;
 }
 
-/* A tracker's own harvest() does both at once. */
+/*
+ * Where rearm is a step of its own, nothing is delivered before it is done: a consumer that takes a page from somebody else's harvest,
+ * and reads it, has to find it protected, or the next store to it is lost to that consumer. A tracker's own harvest() does both at once.
+ */
 static gboolean
-harvest_in_one(DlLog *log, DlTracker *tracker, GError **error)
+harvest_and_deliver(DlLog *log, DlTracker *tracker, GError **error)
 {
-    gboolean ok = tracker->class->harvest(tracker, log->found, error);
+    gboolean ok;
 
+    if (!tracker->class->harvest && !tracker->class->rearm)
+        return collect_and_deliver(log, tracker, error);
+    if (tracker->class->harvest)
+        ok = tracker->class->harvest(tracker, log->found, error);
+    else
+        ok = tracker->class->collect(tracker, log->found, error) && rearm_all(log, tracker, error);
     deliver(log);
     return ok;
 }
@@ -187,12 +194,10 @@ harvest_in_one(DlLog *log, DlTracker *tracker, GError **error)
 gboolean
 dl_instance_harvest(DlLog *log, DlInstance *instance, GError **error)
 {
-    DlTracker *tracker = instance->tracker;
     gboolean ok = pause_for(log, instance, error);
 
     if (ok) {
-        ok = tracker->class->harvest ? harvest_in_one(log, tracker, error)
-                                     : collect_and_deliver(log, tracker, error) && rearm_all(log, tracker, error);
+        ok = harvest_and_deliver(log, instance->tracker, error);
         resume_for(log, instance);
     }
     deliver_notes(log);

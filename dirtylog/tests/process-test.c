@@ -553,6 +553,62 @@ test_refused(gconstpointer data)
     g_assert_cmpstr(dl_log_tracker(tracked.log)->name, ==, "none");
 }
 
+/* --- one who takes while another harvests --- */
+
+#define TAKEN_PAGE 7
+
+static struct {
+    const DlTrackerClass *class; /* the real one */
+    Tracked *tracked;
+    gboolean taken;
+} meddler;
+
+/* Between a harvest's collect and its rearm: a consumer takes what is pending and reads it, and the page is stored to again. */
+static gboolean
+meddle_and_rearm(DlTracker *tracker, DlPageRange range, DlBitmap *out, GError **error)
+{
+    Tracked *tracked = meddler.tracked;
+    g_autoptr(DlBitmap) pages = dl_bitmap_new(dl_layout_n_bits(tracked->layout));
+
+    if (tracked->memory->hva[TAKEN_PAGE * DL_PAGE_SIZE] == 1) {
+        dl_consumer_take(tracked->consumer, (DlPageRange){0, dl_bitmap_size(pages)}, pages);
+        meddler.taken = dl_bitmap_test(pages, TAKEN_PAGE);
+        tracked->memory->hva[TAKEN_PAGE * DL_PAGE_SIZE] = 2;
+    }
+    return meddler.class->rearm(tracker, range, out, error);
+}
+
+/* What a harvest found may be taken, and read, only when it is protected again: a store in between would be lost to who has read. */
+static void
+test_taking_meanwhile(gconstpointer data)
+{
+    const Case *test_case = data;
+    g_auto(Tracked) tracked = {.host = host_alone()};
+    g_autoptr(GError) error = NULL;
+    DlTrackerClass class = *dl_tracker_class_by_name(test_case->tracker);
+
+    if (!class.rearm) {
+        g_test_skip("it re-arms as it collects");
+        return;
+    }
+    if (!tracked_open(&tracked, test_case->kind, SIZE))
+        return;
+    meddler.class = dl_tracker_class_by_name(test_case->tracker);
+    meddler.tracked = &tracked;
+    meddler.taken = FALSE;
+    class.rearm = meddle_and_rearm;
+    dl_log_move_to_class(tracked.log, &class, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(DlBitmap) first = harvest(&tracked);
+    tracked.memory->hva[TAKEN_PAGE * DL_PAGE_SIZE] = 1;
+    g_autoptr(DlBitmap) found = harvest(&tracked);
+    g_autoptr(DlBitmap) later = harvest(&tracked);
+    g_assert_true(!meddler.taken || dl_bitmap_test(found, TAKEN_PAGE) || dl_bitmap_test(later, TAKEN_PAGE));
+    g_assert_true(meddler.taken || dl_bitmap_test(found, TAKEN_PAGE));
+    dl_log_move(tracked.log, "none", NULL, NULL, &error); /* the class goes with this function */
+    g_assert_no_error(error);
+}
+
 static void
 add_test(const char *tracker, DlRamKind kind, const char *name, void (*function)(gconstpointer data))
 {
@@ -577,6 +633,7 @@ main(int argc, char **argv)
         {"sees-system-calls", test_system_call},
         {"does-not-see-another-mapping", test_alias},
         {"a-replica-fed-under-load-is-equal", test_replica},
+        {"who-takes-during-another-s-harvest-loses-nothing", test_taking_meanwhile},
         {"no-race-leaves-a-page-open-and-unreported", test_race},
         {"a-discard-is-reported-and-so-is-what-follows", test_discard},
         {"a-store-after-a-discard-is-not-lost", test_store_after_discard},

@@ -14,7 +14,9 @@
  *       read and send the pages of `pages` in the window       (only now: re-arm, then read, then send)
  *       on failure: dl_consumer_give_back(consumer, pages)
  *
- * A harvest is destructive for the kernel, so what one collect finds belongs to every consumer at once.
+ * A harvest is destructive for the kernel, so what one collect finds belongs to every consumer at once. dl_log_harvest() delivers
+ * what it found when it is protected again. dl_log_collect() does not: where another thread may collect too, a consumer takes its pages
+ * first, re-arms the window then, and reads only after that, or it reads a page that nobody watches.
  * Every function may be called from any thread; collect, rearm, harvest, move, discard and ring_full exclude each other.
  */
 #pragma once
