@@ -258,7 +258,8 @@ test_no_memory(gconstpointer data)
 static void
 test_throttled(void)
 {
-    const RigConfig config = {.workload = "pattern=hotspot pages=1500",
+    /* Some 100 writes a millisecond: more than the limit lets through at full speed, fewer at a fifth of it, however fast the host is. */
+    const RigConfig config = {.workload = "pattern=hotspot pages=1500 pace=20000",
                               .parameters = {.max_bandwidth = 8 * MIB,
                                              .downtime_limit_ms = 200,
                                              .cpu_throttle_initial = 50,
