@@ -12,6 +12,7 @@ main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
 
+    cmd_fill_standard_descriptors();
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
     if (g_str_equal(name, cmd_boot.name))

@@ -25,6 +25,7 @@ main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "--help";
 
+    cmd_fill_standard_descriptors();
     prctl(PR_SET_NAME, "dirtylab"); /* what the user started */
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");

@@ -4,6 +4,7 @@
 
 #include <dirtylog/dirtylog.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -43,6 +44,18 @@ cmd_fail(const GError *error)
     g_strdelimit(message, "\r\n", ' ');
     g_printerr("dirtylab: %s\n", message);
     return status_of(error);
+}
+
+/* --- the process --- */
+
+void
+cmd_fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* the lowest free number is taken: those below are open by now */
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) != fd)
+            _exit(EXIT_FAILED);
+    }
 }
 
 /* --- the command line --- */

@@ -50,6 +50,14 @@ GQuark cmd_error_quark(void);
 /** cmd_fail: prints `dirtylab: MESSAGE` on one line and returns the status that belongs to the error's domain and code. */
 int cmd_fail(const GError *error);
 
+/* --- the process --- */
+
+/**
+ * cmd_fill_standard_descriptors: whichever of 0, 1 and 2 came closed is /dev/null from now on, so that no file of ours gets that number
+ * and is then printed into. First of all in main(); ends the process when /dev/null cannot be opened.
+ */
+void cmd_fill_standard_descriptors(void);
+
 /* --- the command line --- */
 
 /**

@@ -72,7 +72,7 @@ refused "a command line that is too long" 1 'command line' "$kernels/bzimage" --
 wrong=
 ran_on=
 for kernel in "$kernels"/flipped/*; do
-    timeout -s INT -k 10 1 "$dirtylab" boot --memory 64M --kernel "$kernel" --append 'pages=1 passes=1' >"$work/out" 2>"$work/err" </dev/null
+    timeout -k 10 1 "$dirtylab" boot --memory 64M --kernel "$kernel" --append 'pages=1 passes=1' >"$work/out" 2>"$work/err" </dev/null
     status=$?
     case $status in
     0) lines=0 ;;
@@ -122,6 +122,24 @@ else
     else
         result "not ok" "the log holds the registers" "$(head -n 5 "$work/registers" 2>&1)"
     fi
+fi
+
+# Console output must never go to a file of dirtylab's own, such as guest RAM, that got a closed descriptor's number.
+DIRTYLAB_TEST_MARK=$work timeout -s KILL 60 "$dirtylab" boot --memory 16M --paused <&- >&- 2>&- &
+guarded=$!
+boot=
+for _ in $(seq 100); do
+    boot=$(left_behind | head -n 1)
+    [ -n "$boot" ] && [ -e "/proc/$boot/fd/5" ] && break
+    sleep 0.1
+done
+descriptors=$(readlink "/proc/$boot/fd/0" "/proc/$boot/fd/1" "/proc/$boot/fd/2" | tr '\n' ' ')
+[ -z "$boot" ] || kill "$boot"
+wait "$guarded"
+if [ "$descriptors" = "/dev/null /dev/null /dev/null " ]; then
+    result ok "closed standard descriptors become /dev/null" ""
+else
+    result "not ok" "closed standard descriptors become /dev/null" "$descriptors"
 fi
 
 extra=$(ldd "$dirtylab" | grep -E 'libgio|json|gnutls')
