@@ -88,7 +88,8 @@ typedef struct {
     const guint8 *table;
     guint entries;
     guint index;
-    guint walked; /* descriptors so far, indirect ones too: bounds every loop */
+    guint walked;      /* descriptors of this table so far: bounds every loop */
+    gboolean indirect; /* by itself, not by the table's place: a guest may give the queue's own ring as an indirect table */
 } Walk;
 
 static gboolean
@@ -123,7 +124,7 @@ enter_indirect(Virtqueue *queue, Walk *walk, const struct vring_desc *descriptor
 
     if (!queue->indirect)
         return refuse(queue, "an indirect table that was not negotiated");
-    if (walk->table != queue->desc_bytes)
+    if (walk->indirect)
         return refuse(queue, "an indirect table inside another");
     if (descriptor->flags & VRING_DESC_F_NEXT)
         return refuse(queue, "an indirect table with a successor");
@@ -132,7 +133,7 @@ enter_indirect(Virtqueue *queue, Walk *walk, const struct vring_desc *descriptor
     const guint8 *table = dl_layout_hva_of_gpa(guest_ram_layout(queue->ram), descriptor->addr, descriptor->len);
     if (!table)
         return refuse(queue, "an indirect table outside RAM");
-    *walk = (Walk){.table = table, .entries = entries};
+    *walk = (Walk){.table = table, .entries = entries, .indirect = TRUE};
     return TRUE;
 }
 

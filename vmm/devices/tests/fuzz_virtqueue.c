@@ -22,6 +22,7 @@
 #define DISK_BYTES 65536
 #define N_DEVICES 4u
 #define MOST_BATCHES 64u
+#define IN_RING 8u /* of a descriptor's flags in the input: no flag of virtio's */
 
 int LLVMFuzzerTestOneInput(const guint8 *data, gsize size);
 
@@ -167,7 +168,10 @@ step(World *world, WireReader *input)
         break;
     case STEP_DESCRIBE: {
         struct vring_desc descriptor = {.addr = wire_get_u32(input) % (RAM_BYTES + 4096), .len = wire_get_u16(input)};
-        descriptor.flags = wire_get_u8(input) % 8;
+        descriptor.flags = wire_get_u8(input) % 16;
+        if (descriptor.flags & IN_RING) /* the rings themselves as a buffer, or as an indirect table */
+            descriptor.addr = driver_ring(queue, 0) + descriptor.addr % (DRIVER_QUEUE_PAGES * DL_PAGE_SIZE) / 16 * 16;
+        descriptor.flags &= (guint16)~IN_RING;
         descriptor.next = wire_get_u8(input);
         driver_describe(driver, queue, wire_get_u8(input), descriptor);
         break;

@@ -271,6 +271,7 @@ static const Nonsense nonsense[] = {
     {.name = "indirect-huge", .ring = {{TABLE, 0xfffffff0, INDIRECT, 0}}},
     {.name = "indirect-outside-ram", .ring = {{RAM_BYTES - 8, 16, INDIRECT, 0}}},
     {.name = "indirect-inside-indirect", .ring = {{TABLE, 32, INDIRECT, 0}}, .table = {{TABLE, 16, INDIRECT, 0}}},
+    {.name = "indirect-in-its-own-ring", .ring = {{DRIVER_RINGS, 16, INDIRECT, 0}}},
     {.name = "indirect-next-outside", .ring = {{TABLE, 16, INDIRECT, 0}}, .table = {{BUFFER, 8, WRITE | NEXT, 1}}},
     {.name = "indirect-loop",
      .ring = {{TABLE, 32, INDIRECT, 0}},
