@@ -209,8 +209,6 @@ virtqueue_give(Virtqueue *queue, const VirtqueueChain *chain, gsize written)
     gsize slot = queue->next_used & (queue->size - 1);
     struct vring_used_elem element = {.id = GUINT32_TO_LE(chain->head), .len = GUINT32_TO_LE((guint32)written)};
 
-    if (queue->fault)
-        return;
     guest_ram_store(queue->ram, queue->used + USED_HEADER + slot * sizeof element, &element, sizeof element);
     queue->next_used++;
 }
@@ -220,7 +218,7 @@ virtqueue_publish(Virtqueue *queue)
 {
     guint16 before = queue->published;
 
-    if (queue->fault || before == queue->next_used)
+    if (before == queue->next_used)
         return FALSE;
     guest_ram_publish16(queue->ram, queue->used + offsetof(struct vring_used, idx), queue->next_used);
     queue->published = queue->next_used;

@@ -2,7 +2,7 @@
 /*
  * A split virtqueue (virtio 1.2, 2.7), the device's side. The rings lie in guest RAM and the guest may write to them at any time, so
  * each index, address, length and flag is read once, into a copy of ours, and checked there. What is nonsense marks the queue broken:
- * `fault` says why, in words, and nothing more is taken from it or stored to it.
+ * `fault` says why, in words, and nothing more is taken from it. What was taken before is given back still: nothing is in flight then.
  *
  * The device loads through a pointer that was checked when the queue was enabled; it stores to the used ring through machine/ram.h
  * only, so that DlLog learns of it. One thread at a time uses a queue, inside a machine gate.

@@ -225,6 +225,46 @@ test_merged_requests(void)
     tear_down(&fixture);
 }
 
+/* Good requests, and a bad one behind them in the same batch: the good ones are done, and the broken device can be saved and loaded. */
+static void
+test_broken_among_good(gconstpointer data)
+{
+    gboolean parsed = GPOINTER_TO_INT(data); /* the chain is one, the request is none */
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+    Fixture fixture = {0};
+    struct vring_used_elem used;
+
+    set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
+    put_header(&fixture, HEADER, VIRTIO_BLK_T_IN, 0);
+    for (guint64 i = 0; i < 3; i++) {
+        GuestRamPiece pieces[] = {{HEADER, 16}, {DATA + 512 * i, 512}, {STATUS + i, 1}};
+        driver_add(&fixture.driver, 0, pieces, 3, 1);
+    }
+    if (parsed)
+        driver_add(&fixture.driver, 0, &(GuestRamPiece){HEADER, 16}, 1, 1);
+    else
+        driver_make_available(&fixture.driver, 0, DRIVER_QUEUE_SIZE);
+    serve(&fixture);
+    for (guint64 i = 0; i < 3; i++) {
+        g_assert_true(driver_take_used(&fixture.driver, 0, &used));
+        g_assert_cmpuint(used.id, ==, 3 * i);
+    }
+    g_assert_false(driver_take_used(&fixture.driver, 0, &used));
+    g_assert_cmphex(driver_read(&fixture.driver, VIRTIO_MMIO_STATUS), ==, 0x4f);
+
+    virtio_mmio_save(fixture.mmio, 1, bytes);
+    driver_write(&fixture.driver, VIRTIO_MMIO_STATUS, 0);
+    virtio_mmio_load(fixture.mmio, 1, bytes->data, bytes->len, &error);
+    g_assert_no_error(error);
+    g_assert_cmphex(driver_read(&fixture.driver, VIRTIO_MMIO_STATUS), ==, 0x4f);
+    serve(&fixture);
+    g_assert_false(driver_take_used(&fixture.driver, 0, &used));
+    driver_start(&fixture.driver, G_MAXUINT64, 1);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 0, 512, NULL), ==, VIRTIO_BLK_S_OK);
+    tear_down(&fixture);
+}
+
 /* The file shrank behind our back: what is gone fails, and no memory is left as it was by mistake. */
 static void
 test_image_that_shrank(void)
@@ -282,6 +322,8 @@ main(int argc, char **argv)
     g_test_add_func("/blk/read-only-refuses-writes", test_read_only);
     g_test_add_func("/blk/tells-its-name", test_id);
     g_test_add_func("/blk/merged-requests-keep-their-own-status", test_merged_requests);
+    g_test_add_data_func("/blk/broken-behind-good-requests-is-saved/no-chain", GINT_TO_POINTER(FALSE), test_broken_among_good);
+    g_test_add_data_func("/blk/broken-behind-good-requests-is-saved/no-request", GINT_TO_POINTER(TRUE), test_broken_among_good);
     g_test_add_func("/blk/an-image-that-shrank-fails-where-it-is-short", test_image_that_shrank);
     g_test_add_func("/blk/images-that-cannot-be-are-refused-in-words", test_images_that_cannot_be);
     return g_test_run();
