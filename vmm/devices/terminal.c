@@ -6,7 +6,7 @@
  * A serial port sends byte by byte. The first one is written at once; then the thread lets a millisecond's worth come together, so that
  * neither a system call nor a change of threads is paid for each.
  *
- * System calls: tcgetattr, tcsetattr, eventfd2, poll, read, write, rt_sigaction, rt_sigprocmask.
+ * System calls: tcgetattr, tcsetattr, ioctl, getpgrp, eventfd2, poll, read, write, rt_sigaction, rt_sigprocmask.
  */
 #include <devices/terminal.h>
 #include <errno.h>
@@ -27,7 +27,7 @@
 #define ESCAPE 0x01 /* Ctrl-A */
 
 struct Terminal {
-    int input_fd; /* -1: at its end */
+    int input_fd; /* -1: at its end, or somebody else's */
     int output_fd;
     int event;
     TerminalClient client;
@@ -59,10 +59,19 @@ static struct {
     struct termios before;
 } saved;
 
+/* A job in the background: its shell, or another job, has the terminal, and SIGTTOU stops who changes it. */
+static gboolean
+in_background(int fd)
+{
+    pid_t group = tcgetpgrp(fd); /* -1: not the controlling terminal, which stops nobody */
+
+    return group >= 0 && group != getpgrp();
+}
+
 static void
 give_back(void)
 {
-    if (g_atomic_int_compare_and_exchange(&saved.raw, TRUE, FALSE))
+    if (g_atomic_int_compare_and_exchange(&saved.raw, TRUE, FALSE) && !in_background(saved.fd))
         tcsetattr(saved.fd, TCSANOW, &saved.before);
 }
 
@@ -311,13 +320,13 @@ terminal_new(int input_fd, int output_fd, const TerminalClient *client, gpointer
         return NULL;
     }
     Terminal *terminal = g_new0(Terminal, 1);
-    terminal->input_fd = input_fd;
+    terminal->input_fd = input_fd >= 0 && in_background(input_fd) ? -1 : input_fd;
     terminal->output_fd = output_fd;
     terminal->event = event;
     terminal->client = *client;
     terminal->user = user;
     g_mutex_init(&terminal->lock);
-    terminal->raw = make_raw(input_fd);
+    terminal->raw = make_raw(terminal->input_fd);
     if (!start_thread(terminal, error))
         g_clear_pointer(&terminal, terminal_free);
     return terminal;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -258,6 +259,47 @@ test_given_back(gconstpointer data)
     close(slave);
 }
 
+/* `dirtylab boot … &` in a shell: a process group that is not the terminal's. It runs, and leaves mode and input alone. */
+static void
+run_in_background(int slave)
+{
+    Far far = {.got = g_string_new(NULL), .room = G_MAXSIZE};
+
+    setpgid(0, 0);
+    signal(SIGTTOU, SIG_DFL);
+    signal(SIGTTIN, SIG_DFL);
+    Terminal *terminal = terminal_new(slave, slave, &client, &far, NULL);
+    gboolean raw = terminal_is_raw(terminal);
+    terminal_free(terminal);
+    _exit(raw ? 1 : 7);
+}
+
+static void
+test_background(void)
+{
+    int master, slave, status;
+
+    g_assert_cmpint(openpty(&master, &slave, NULL, NULL, NULL), ==, 0);
+    pid_t shell = fork();
+    if (shell == 0) {
+        if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0) < 0 || tcgetpgrp(slave) != getpgrp())
+            _exit(2);
+        signal(SIGHUP, SIG_IGN);
+        pid_t job = fork();
+        if (job == 0)
+            run_in_background(slave);
+        gboolean ended = waitpid(job, &status, WUNTRACED) == job && WIFEXITED(status);
+        if (!ended)
+            kill(job, SIGKILL); /* it was stopped */
+        _exit(ended ? WEXITSTATUS(status) : 3);
+    }
+    g_assert_cmpint(waitpid(shell, &status, 0), ==, shell);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 7);
+    close(master);
+    close(slave);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -265,6 +307,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/terminal/is-given-back-at-exit", GINT_TO_POINTER(0), test_given_back);
     g_test_add_data_func("/terminal/is-given-back-after-sigterm", GINT_TO_POINTER(SIGTERM), test_given_back);
     g_test_add_data_func("/terminal/is-given-back-after-sighup", GINT_TO_POINTER(SIGHUP), test_given_back);
+    g_test_add_func("/terminal/a-job-in-the-background-is-not-stopped", test_background);
     g_test_add_func("/terminal/pipes-are-binary-and-eof-is-no-end", test_pipes);
     g_test_add_func("/terminal/input-that-is-refused-is-kept", test_input_is_kept);
     g_test_add_func("/terminal/a-slow-reader-holds-the-output-up", test_slow_reader);
