@@ -158,13 +158,30 @@ static void
 run_stop_hooks(Machine *machine)
 {
     g_mutex_lock(&machine->lock);
-    gboolean mine = !machine->hooks_run;
-    machine->hooks_run = TRUE;
+    gboolean mine = !machine->hooks_thread;
+    if (mine)
+        machine->hooks_thread = g_thread_self();
     g_mutex_unlock(&machine->lock);
-    for (guint i = 0; mine && i < machine->stop_hooks->len; i++) {
+    if (!mine)
+        return;
+    for (guint i = 0; i < machine->stop_hooks->len; i++) {
         StopHook *hook = &g_array_index(machine->stop_hooks, StopHook, i);
         hook->hook(hook->user);
     }
+    g_mutex_lock(&machine->lock);
+    machine->hooks_done = TRUE;
+    g_cond_broadcast(&machine->changed);
+    g_mutex_unlock(&machine->lock);
+}
+
+/* What the hooks know may be freed once a machine has been stopped. A hook that stops the machine itself does not wait for its own end. */
+static void
+await_stop_hooks(Machine *machine)
+{
+    g_mutex_lock(&machine->lock);
+    while (!machine->hooks_done && machine->hooks_thread != g_thread_self())
+        g_cond_wait(&machine->changed, &machine->lock);
+    g_mutex_unlock(&machine->lock);
 }
 
 /* With the lock held. */
@@ -217,6 +234,7 @@ machine_stop(Machine *machine)
     end(machine, MACHINE_STOPPED);
     g_mutex_unlock(&machine->lock);
     run_stop_hooks(machine);
+    await_stop_hooks(machine);
     g_mutex_lock(&machine->stop_lock);
     for (guint i = 0; i < machine->n_vcpus; i++)
         g_clear_pointer(&machine->vcpus[i].thread, g_thread_join);

@@ -78,7 +78,7 @@ gboolean machine_set_logging(Machine *machine, guint32 slot, gboolean on, GError
 /** machine_start: lets the vCPUs go; at once paused when the machine is paused. Once only. */
 gboolean machine_start(Machine *machine, GError **error);
 /**
- * machine_stop: ends the vCPU threads and joins them; stop hooks run first. May be called in any state, twice, by several threads at
+ * machine_stop: ends the vCPU threads and joins them; stop hooks have run by then, in whichever caller's thread. May be called in any state, twice, by several threads at
  * once, and while paused, but not from a vCPU's thread. There is no way back.
  */
 void machine_stop(Machine *machine);

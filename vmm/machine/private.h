@@ -75,8 +75,9 @@ struct Machine {
     GMutex lock;
     GCond changed; /* anything below, or a vCPU's state */
     MachineState state;
-    gboolean ending; /* crashed, shut down or stopping: vCPU threads end at the gate */
-    gboolean hooks_run;
+    gboolean ending;       /* crashed, shut down or stopping: vCPU threads end at the gate */
+    GThread *hooks_thread; /* whose call runs the stop hooks, or ran them; NULL: they have not begun */
+    gboolean hooks_done;
     char *crash_reason; /* set once */
     MachineEnd end;
     guint pauses;

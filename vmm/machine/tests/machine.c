@@ -359,6 +359,50 @@ test_cpuid_tells_the_topology(void)
     }
 }
 
+typedef struct {
+    Machine *machine;
+    gint begun, done;
+} SlowHook;
+
+static void
+run_slowly(gpointer user)
+{
+    SlowHook *hook = user;
+
+    g_atomic_int_set(&hook->begun, TRUE);
+    g_usleep(200000);
+    machine_stop(hook->machine); /* in a hook: does not wait for its own end */
+    g_atomic_int_set(&hook->done, TRUE);
+}
+
+static gpointer
+shut_down(gpointer machine)
+{
+    machine_shut_down(machine, MACHINE_POWERED_OFF);
+    return NULL;
+}
+
+/* Once machine_stop() is back, what the hooks know may go. */
+static void
+test_stop_waits_for_hooks(void)
+{
+    Fixture fixture = {0};
+    SlowHook hook = {0};
+    g_autoptr(GError) error = NULL;
+
+    fixture_set_up(&fixture, code_spin, sizeof code_spin, 0);
+    hook.machine = fixture.machine;
+    machine_add_stop_hook(fixture.machine, run_slowly, &hook);
+    g_assert_true(machine_start(fixture.machine, &error));
+    GThread *thread = g_thread_new("device", shut_down, fixture.machine);
+    while (!g_atomic_int_get(&hook.begun))
+        g_usleep(1000);
+    machine_stop(fixture.machine);
+    g_assert_true(g_atomic_int_get(&hook.done));
+    g_thread_join(thread);
+    fixture_tear_down(&fixture);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -369,6 +413,7 @@ main(int argc, char **argv)
     g_test_add_func("/machine/a-parked-vcpu-stays-paused", test_parked_stays_paused);
     g_test_add_func("/machine/kick-gets-the-vcpu-out", test_kick_gets_it_out);
     g_test_add_func("/machine/triple-fault-is-told-in-words", test_triple_fault_is_told);
+    g_test_add_func("/machine/stop-waits-for-hooks-under-way", test_stop_waits_for_hooks);
     g_test_add_func("/machine/gate-stands-with-the-machine", test_gate_stands_with_the_machine);
     g_test_add_func("/machine/cpuid-tells-the-topology", test_cpuid_tells_the_topology);
     g_test_add_func("/machine/refuses-what-kvm-has-not", test_refuses_configurations);
