@@ -86,9 +86,13 @@ void channel_listener_free(ChannelListener *listener);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChannelListener, channel_listener_free)
 /** channel_listener_uri: where others connect to, with the port that was picked. */
 const char *channel_listener_uri(const ChannelListener *listener);
+/** channel_listener_has_more: whether more than one peer may come; FALSE for fd:N of a connected socket. */
+gboolean channel_listener_has_more(const ChannelListener *listener);
 /**
- * channel_accept: waits for a peer until @deadline, then has its TLS handshake. After an error other than CANCELLED another peer
- * may be accepted, but with fd:N of a connected socket, which gives one channel. Errors: any of CHANNEL_ERROR.
+ * channel_accept: waits for a peer until @deadline, then has its TLS handshake. A peer whose handshake came to nothing, whatever
+ * the reason, is REFUSED, and another one may be accepted if channel_listener_has_more(). A process that has no file descriptor or
+ * memory left for a peer tries again until @deadline. Errors: REFUSED; STALLED: nobody came; CANCELLED; FAILED: the listener is of
+ * no use any more; CLOSED: fd:N was used up.
  */
 MigrationChannel *channel_accept(ChannelListener *listener, gint64 deadline, GError **error);
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define RETRY_US (gint64)10000
+#define ACCEPT_REST_US (gint64)100000
 
 /* --- addresses --- */
 
@@ -336,6 +337,12 @@ channel_listener_uri(const ChannelListener *listener)
     return listener->uri;
 }
 
+gboolean
+channel_listener_has_more(const ChannelListener *listener)
+{
+    return !listener->connected;
+}
+
 /* Removes a socket that nobody listens on any more; anything else that lies there stays, and bind() says so. */
 static void
 remove_dead_socket(const struct sockaddr_un *address)
@@ -446,6 +453,40 @@ channel_listen(const char *uri, const ChannelOptions *options, GError **error)
     return listener->socket ? g_steal_pointer(&listener) : NULL;
 }
 
+/* The peer stays in the queue, and poll says so: it is tried again a little later. */
+static gboolean
+out_of_something(int number)
+{
+    return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+/* The peer that woke us may be gone by now, and accept(2) hands out what its network has to say too. */
+static gboolean
+accept_may_work_later(int number)
+{
+    static const int passing[] = {EAGAIN, EINTR,     ECONNABORTED, EPROTO,      EPERM,     ENETDOWN,
+                                  ENONET, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ENOPROTOOPT};
+
+    for (guint i = 0; i < G_N_ELEMENTS(passing); i++) {
+        if (number == passing[i])
+            return TRUE;
+    }
+    return out_of_something(number);
+}
+
+/* Waits for nothing but a cancel. Errors: STALLED (@deadline passed), CANCELLED. */
+static gboolean
+rest(const MigrationChannel *channel, gint64 deadline, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    channel_wait(channel, -1, 0, MIN(deadline, g_get_monotonic_time() + ACCEPT_REST_US), &local);
+    if (g_error_matches(local, CHANNEL_ERROR, CHANNEL_ERROR_STALLED) && g_get_monotonic_time() < deadline)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
 static MigrationChannel *
 accept_socket(ChannelListener *listener, gint64 deadline, GError **error)
 {
@@ -465,11 +506,12 @@ accept_socket(ChannelListener *listener, gint64 deadline, GError **error)
             set_no_delay(fd);
             return channel_wrap(fd, &options, error);
         }
-        /* The peer that woke us may be gone by now. */
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        if (!accept_may_work_later(errno)) {
             channel_set_errno_error(error, "accept", errno);
             return NULL;
         }
+        if (out_of_something(errno) && !rest(listener->socket, deadline, error))
+            return NULL;
     }
 }
 
@@ -477,12 +519,16 @@ MigrationChannel *
 channel_accept(ChannelListener *listener, gint64 deadline, GError **error)
 {
     g_autoptr(MigrationChannel) channel = accept_socket(listener, deadline, error);
+    g_autoptr(GError) local = NULL;
 
     if (!channel)
         return NULL;
-    if (listener->credentials && !tls_handshake(channel, listener->credentials, NULL, error)) {
-        g_prefix_error(error, "a peer was refused: ");
-        return NULL;
+    if (!listener->credentials || tls_handshake(channel, listener->credentials, NULL, &local))
+        return g_steal_pointer(&channel);
+    if (!g_error_matches(local, CHANNEL_ERROR, CHANNEL_ERROR_CANCELLED)) {
+        local->code = CHANNEL_ERROR_REFUSED; /* it hung up, it stalled: this peer's fault, not the listener's */
+        g_prefix_error(&local, "a peer was refused: ");
     }
-    return g_steal_pointer(&channel);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return NULL;
 }

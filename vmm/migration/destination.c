@@ -99,7 +99,8 @@ static gboolean
 meet_somebody(MigrationDestination *destination, GError **error)
 {
     while (!meet(destination, error)) {
-        gboolean again = destination->listener && !g_cancellable_is_cancelled(destination->cancel) &&
+        gboolean again = destination->listener && channel_listener_has_more(destination->listener) &&
+                         !g_cancellable_is_cancelled(destination->cancel) &&
                          (destination->channel || g_error_matches(*error, CHANNEL_ERROR, CHANNEL_ERROR_REFUSED));
         if (destination->channel)
             stream_give_up(&destination->stream, g_error_matches(*error, MIGRATION_ERROR, MIGRATION_ERROR_REFUSED), *error);

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <migration/channel.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -184,7 +185,8 @@ test_fd(void)
     g_autoptr(MigrationChannel) server = channel_accept(listener, soon(), &error);
     g_assert_no_error(error);
     check_both_ways(client, server);
-    g_assert_null(channel_accept(listener, soon(), &error)); /* there is but one */
+    g_assert_false(channel_listener_has_more(listener));
+    g_assert_null(channel_accept(listener, soon(), &error));
     g_assert_error(error, CHANNEL_ERROR, CHANNEL_ERROR_CLOSED);
     g_clear_error(&error);
 
@@ -218,6 +220,30 @@ test_listening_fd(void)
     check_passage(client, server, 1000);
     g_unlink(path);
     g_rmdir(folder);
+}
+
+/* A process without a free file descriptor listens on. */
+static void
+test_no_descriptor(void)
+{
+    const ChannelOptions options = {0};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(ChannelListener) listener = channel_listen("tcp:127.0.0.1:0", &options, &error);
+    g_assert_no_error(error);
+    g_autoptr(MigrationChannel) client = channel_connect(channel_listener_uri(listener), &options, &error);
+    struct rlimit before, none;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    none = (struct rlimit){2, before.rlim_max}; /* poll(2) takes no more entries than that */
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+    g_autoptr(MigrationChannel) server = channel_accept(listener, g_get_monotonic_time() + 250 * MS, &error);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    g_assert_null(server);
+    g_assert_error(error, CHANNEL_ERROR, CHANNEL_ERROR_STALLED);
+    g_clear_error(&error);
+    server = channel_accept(listener, soon(), &error);
+    g_assert_no_error(error);
+    check_passage(client, server, 1000);
 }
 
 static void
@@ -492,6 +518,7 @@ main(int argc, char **argv)
     g_test_add_func("/channel/tcp-v6", test_tcp_v6);
     g_test_add_func("/channel/fd", test_fd);
     g_test_add_func("/channel/fd/listening", test_listening_fd);
+    g_test_add_func("/channel/no-file-descriptor-left/listens-on", test_no_descriptor);
     g_test_add_func("/channel/uri/bad", test_bad_uris);
     g_test_add_func("/channel/uri/nobody-there", test_nobody_there);
     g_test_add_func("/channel/warning/open", test_warning_open);

@@ -450,7 +450,7 @@ test_silent_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
     g_autoptr(ChannelListener) listener = listen_side(sides);
     g_autoptr(MigrationChannel) silent = channel_connect(sides->uri, &plain, NULL);
     g_assert_null(channel_accept(listener, soon(), &sides->error[1]));
-    g_assert_error(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_STALLED);
+    g_assert_error(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_REFUSED);
     g_clear_error(&sides->error[1]);
     g_clear_pointer(&silent, channel_free);
 
@@ -459,7 +459,28 @@ test_silent_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
     do {
         g_clear_error(&sides->error[1]);
         sides->channel[1] = channel_accept(listener, soon(), &sides->error[1]);
-    } while (g_error_matches(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_STALLED)); /* a loaded host is slow */
+    } while (g_error_matches(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_REFUSED)); /* a loaded host is slow */
+    g_thread_join(g_steal_pointer(&thread));
+    check_met(sides);
+}
+
+/* Nor does one who hangs up end the listening. */
+static void
+test_hangs_up(Sides *sides, gconstpointer data G_GNUC_UNUSED)
+{
+    const ChannelOptions plain = {0};
+
+    psk_write(sides->folder[0], "qemu", KEY_A);
+    psk_write(sides->folder[1], "qemu", KEY_A);
+    g_autoptr(ChannelListener) listener = listen_side(sides);
+    g_assert_true(channel_listener_has_more(listener));
+    channel_free(channel_connect(sides->uri, &plain, NULL));
+    g_assert_null(channel_accept(listener, soon(), &sides->error[1]));
+    g_assert_error(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_REFUSED);
+    g_clear_error(&sides->error[1]);
+
+    g_autoptr(GThread) thread = g_thread_new("connect", connect_side, sides);
+    sides->channel[1] = channel_accept(listener, soon(), &sides->error[1]);
     g_thread_join(g_steal_pointer(&thread));
     check_met(sides);
 }
@@ -618,6 +639,7 @@ main(int argc, char **argv)
         {"/tls/refused/older-version", test_older_version},
         {"/tls/refused/plain-client", test_plain_client},
         {"/tls/silent-client", test_silent_client},
+        {"/tls/client-hangs-up/another-is-taken", test_hangs_up},
         {"/tls/flipped-bit", test_flipped_bit},
         {"/tls/bad-folders", test_bad_folders},
     };
