@@ -230,6 +230,25 @@ terminated(gpointer user)
     return quit(guest->loop);
 }
 
+static gboolean
+hung_up(gpointer user)
+{
+    Guest *guest = user;
+
+    guest->signal = SIGHUP;
+    return quit(guest->loop);
+}
+
+/* One that came ignored stays so: nohup means it. */
+static void
+catch_signal(int number, GSourceFunc caught, Guest *guest)
+{
+    struct sigaction before;
+
+    if (sigaction(number, NULL, &before) < 0 || before.sa_handler != SIG_IGN)
+        g_unix_signal_add(number, caught, guest);
+}
+
 /* Whoever holds the control socket lets a paused guest go; without one it stands until it is ended. */
 static gboolean
 add_control(const Options *options, Guest *guest, GError **error)
@@ -254,8 +273,9 @@ run_guest(const Options *options, Guest *guest, GError **error)
     guest->loop = g_main_loop_new(NULL, FALSE);
     machine_add_stop_hook(board_machine(guest->board), machine_ended, guest);
     /* before anybody can see by the socket that this process is there */
-    g_unix_signal_add(SIGINT, interrupted, guest);
-    g_unix_signal_add(SIGTERM, terminated, guest);
+    catch_signal(SIGINT, interrupted, guest);
+    catch_signal(SIGTERM, terminated, guest);
+    catch_signal(SIGHUP, hung_up, guest);
     if (!add_control(options, guest, error) || (!options->incoming && !board_start(guest->board, error)))
         return FALSE;
     g_main_loop_run(guest->loop);

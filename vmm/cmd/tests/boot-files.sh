@@ -142,6 +142,44 @@ else
     result "not ok" "closed standard descriptors become /dev/null" "$descriptors"
 fi
 
+# The socket must be gone: it is the board's to remove, and a signal that kills leaves it.
+for signal in HUP:129 TERM:143 INT:130; do
+    timeout --foreground -s KILL 60 env --default-signal "$dirtylab" boot --memory 16M --paused --control "unix:$work/guest" </dev/null >/dev/null 2>&1 &
+    guarded=$!
+    for _ in $(seq 100); do
+        [ -S "$work/guest" ] && break
+        sleep 0.1
+    done
+    kill -s "${signal%:*}" "$(left_behind)"
+    wait "$guarded"
+    status=$?
+    if [ $status -eq "${signal#*:}" ] && [ ! -e "$work/guest" ]; then
+        result ok "SIG${signal%:*} ends a guest with ${signal#*:}, and its socket is gone" ""
+    else
+        result "not ok" "SIG${signal%:*} ends a guest with ${signal#*:}, and its socket is gone" "status $status: $(ls "$work")"
+    fi
+done
+for signal in HUP INT TERM; do
+    timeout --foreground -s KILL 60 env --default-signal --ignore-signal=$signal "$dirtylab" boot --memory 16M --paused \
+        --control "unix:$work/guest" </dev/null >/dev/null 2>&1 &
+    guarded=$!
+    for _ in $(seq 100); do
+        [ -S "$work/guest" ] && break
+        sleep 0.1
+    done
+    boot=$(left_behind)
+    kill -s $signal "$boot"
+    sleep 0.5
+    if [ -e "/proc/$boot" ] && [ -S "$work/guest" ]; then
+        result ok "SIG$signal that came ignored stays ignored" ""
+    else
+        result "not ok" "SIG$signal that came ignored stays ignored" "it ended"
+    fi
+    kill -s KILL "$boot" 2>/dev/null
+    wait "$guarded" 2>/dev/null
+    rm -f "$work/guest"
+done
+
 extra=$(ldd "$dirtylab" | grep -E 'libgio|json|gnutls')
 if [ -z "$extra" ]; then
     result ok "a boot loads nothing that only JSON or TLS needs" ""
