@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One thread polls input, output and an eventfd. Nothing is written to the output but what poll(2) says can be: a pipe then takes at least
- * PIPE_BUF bytes without blocking, and so much is written at once.
+ * PIPE_BUF bytes without blocking, and so much is written at once. A terminal may have room for one byte only, so it is opened once more,
+ * not to block: O_NONBLOCK on the description that was lent would be the shell's as well.
  *
  * A serial port sends byte by byte. The first one is written at once; then the thread lets a millisecond's worth come together, so that
  * neither a system call nor a change of threads is paid for each.
  *
- * System calls: tcgetattr, tcsetattr, ioctl, getpgrp, eventfd2, poll, read, write, rt_sigaction, rt_sigprocmask.
+ * System calls: tcgetattr, tcsetattr, ioctl, getpgrp, openat, eventfd2, poll, read, write, rt_sigaction, rt_sigprocmask.
  */
 #include <devices/terminal.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <machine/error.h>
 #include <poll.h>
@@ -29,6 +31,7 @@
 struct Terminal {
     int input_fd; /* -1: at its end, or somebody else's */
     int output_fd;
+    int own_output_fd; /* the output opened once more, or -1 */
     int event;
     TerminalClient client;
     gpointer user;
@@ -40,6 +43,7 @@ struct Terminal {
     gsize n_input;
     gboolean input_blocked;
     gboolean escaped;
+    gboolean stalled;   /* the output took nothing less than GATHER_MS ago, whatever poll(2) says */
     gboolean gathering; /* something was written less than GATHER_MS ago */
 
     GMutex lock;
@@ -213,7 +217,8 @@ peek_output(Terminal *terminal, const char **bytes)
     return n;
 }
 
-static void
+/* FALSE: nothing could be written. */
+static gboolean
 write_output(Terminal *terminal)
 {
     const char *bytes;
@@ -221,7 +226,7 @@ write_output(Terminal *terminal)
     gssize written = n ? write(terminal->output_fd, bytes, n) : 0;
 
     if (written < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
+        return FALSE;
     if (written < 0)
         written = (gssize)n; /* nobody is there to read it */
     g_mutex_lock(&terminal->lock);
@@ -232,6 +237,7 @@ write_output(Terminal *terminal)
     g_mutex_unlock(&terminal->lock);
     if (ready && terminal->client.output_ready)
         terminal->client.output_ready(terminal->user);
+    return TRUE;
 }
 
 /* --- the thread --- */
@@ -245,12 +251,12 @@ clear_event(Terminal *terminal)
         terminal->input_blocked = FALSE;
 }
 
-/* A millisecond has passed since the last write. */
+/* GATHER_MS have passed since the last write. */
 static void
 end_gathering(Terminal *terminal)
 {
     g_mutex_lock(&terminal->lock);
-    terminal->gathering = FALSE;
+    terminal->gathering = terminal->stalled = FALSE;
     terminal->awake = terminal->count > 0;
     g_mutex_unlock(&terminal->lock);
 }
@@ -261,7 +267,7 @@ attend(Terminal *terminal)
 {
     g_mutex_lock(&terminal->lock);
     gboolean stopping = terminal->stopping;
-    gboolean to_write = terminal->count >= (terminal->gathering ? PIPE_BUF : 1);
+    gboolean to_write = !terminal->stalled && terminal->count >= (terminal->gathering ? PIPE_BUF : 1);
     g_mutex_unlock(&terminal->lock);
     struct pollfd polled[] = {{.fd = terminal->event, .events = POLLIN},
                               {.fd = terminal->n_input ? -1 : terminal->input_fd, .events = POLLIN},
@@ -275,7 +281,7 @@ attend(Terminal *terminal)
     if (n == 0)
         end_gathering(terminal);
     if (polled[2].revents) {
-        write_output(terminal);
+        terminal->stalled = !write_output(terminal);
         terminal->gathering = TRUE;
     }
     if (polled[1].revents)
@@ -310,6 +316,15 @@ start_thread(Terminal *terminal, GError **error)
     return terminal->thread != NULL;
 }
 
+/* -1: it is no terminal, or the one that was lent has to do. */
+static int
+open_output(int fd)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+
+    return isatty(fd) ? open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+}
+
 Terminal *
 terminal_new(int input_fd, int output_fd, const TerminalClient *client, gpointer user, GError **error)
 {
@@ -321,7 +336,8 @@ terminal_new(int input_fd, int output_fd, const TerminalClient *client, gpointer
     }
     Terminal *terminal = g_new0(Terminal, 1);
     terminal->input_fd = input_fd >= 0 && in_background(input_fd) ? -1 : input_fd;
-    terminal->output_fd = output_fd;
+    terminal->own_output_fd = open_output(output_fd);
+    terminal->output_fd = terminal->own_output_fd >= 0 ? terminal->own_output_fd : output_fd;
     terminal->event = event;
     terminal->client = *client;
     terminal->user = user;
@@ -343,19 +359,33 @@ terminal_stop(Terminal *terminal)
     terminal->client.output_ready = NULL;
 }
 
+static void
+write_last_words(Terminal *terminal)
+{
+    struct pollfd polled = {.fd = terminal->output_fd, .events = POLLOUT};
+    guint stalled = 0;
+
+    while (terminal->count && stalled < LAST_WORDS_MS && poll(&polled, 1, LAST_WORDS_MS) > 0) {
+        if (write_output(terminal)) {
+            stalled = 0;
+        } else {
+            stalled++;
+            g_usleep(1000);
+        }
+    }
+}
+
 void
 terminal_free(Terminal *terminal)
 {
-    struct pollfd polled = {.events = POLLOUT};
-
     if (!terminal)
         return;
     terminal_stop(terminal);
-    polled.fd = terminal->output_fd;
-    while (terminal->count && poll(&polled, 1, LAST_WORDS_MS) > 0)
-        write_output(terminal);
+    write_last_words(terminal);
     if (terminal->raw)
         give_back();
+    if (terminal->own_output_fd >= 0)
+        close(terminal->own_output_fd);
     close(terminal->event);
     g_mutex_clear(&terminal->lock);
     g_free(terminal);

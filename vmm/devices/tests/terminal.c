@@ -201,6 +201,32 @@ test_slow_reader(void)
     g_string_free(far.got, TRUE);
 }
 
+/* A terminal whose reader is gone for a while, and never comes back: nobody waits for it for long, and what was lent stays as it was. */
+static void
+test_unread_terminal(void)
+{
+    Far far = {.got = g_string_new(NULL)};
+    int master, slave;
+
+    g_assert_cmpint(openpty(&master, &slave, NULL, NULL, NULL), ==, 0);
+    int flags = fcntl(slave, F_GETFL);
+    Terminal *terminal = new_terminal(&far, -1, slave);
+    for (guint stalled = 0; stalled < 20;) {
+        gsize taken = terminal_output(terminal, "no room\n", 8);
+        stalled = taken ? 0 : stalled + 1;
+        if (!taken)
+            g_usleep(5000);
+    }
+    g_assert_cmphex(fcntl(slave, F_GETFL), ==, flags);
+    alarm(WAIT_SECONDS); /* stands still for ever otherwise */
+    terminal_stop(terminal);
+    terminal_free(terminal);
+    alarm(0);
+    close(master);
+    close(slave);
+    g_string_free(far.got, TRUE);
+}
+
 static void
 test_escapes(void)
 {
@@ -311,6 +337,7 @@ main(int argc, char **argv)
     g_test_add_func("/terminal/pipes-are-binary-and-eof-is-no-end", test_pipes);
     g_test_add_func("/terminal/input-that-is-refused-is-kept", test_input_is_kept);
     g_test_add_func("/terminal/a-slow-reader-holds-the-output-up", test_slow_reader);
+    g_test_add_func("/terminal/one-that-nobody-reads-stops-all-the-same", test_unread_terminal);
     g_test_add_func("/terminal/ctrl-a-x-ends-and-ctrl-a-a-is-ctrl-a", test_escapes);
     return g_test_run();
 }
