@@ -227,9 +227,8 @@ handle_input(Client *client)
 static gboolean on_readable(GSocket *socket, GIOCondition condition, gpointer user);
 static gboolean on_writable(GSocket *socket, GIOCondition condition, gpointer user);
 
-/* Sends what can be sent, works through what was read, and watches for what can happen next. */
 static void
-go_on(Client *client)
+work_on(Client *client)
 {
     do {
         handle_input(client);
@@ -250,6 +249,18 @@ go_on(Client *client)
         client->writable = watch(client, G_IO_OUT, on_writable);
     else if (!unsent(client))
         stop_source(&client->writable);
+}
+
+/*
+ * Sends what can be sent, works through what was read, and watches for what can happen next. Whoever is found gone on the way is dropped
+ * by everybody else, so it is held meanwhile.
+ */
+static void
+go_on(Client *client)
+{
+    client_ref(client);
+    work_on(client);
+    client_unref(client);
 }
 
 static gboolean
