@@ -191,14 +191,29 @@ virtio_device_process(VirtioDevice *device)
     return more;
 }
 
-void
-virtio_device_quiesce(VirtioDevice *device, gboolean quiesce)
+static void
+set_quiesced(VirtioDevice *device, gboolean quiesced)
 {
     g_mutex_lock(&device->lock);
-    device->quiesced = quiesce;
+    device->quiesced = quiesced;
     g_mutex_unlock(&device->lock);
-    if (!quiesce)
-        virtio_device_kick(device);
+}
+
+gboolean
+virtio_device_quiesce(VirtioDevice *device, GError **error)
+{
+    set_quiesced(device, TRUE);
+    if (!device->class->settle || device->class->settle(device, error))
+        return TRUE;
+    virtio_device_unquiesce(device);
+    return FALSE;
+}
+
+void
+virtio_device_unquiesce(VirtioDevice *device)
+{
+    set_quiesced(device, FALSE);
+    virtio_device_kick(device);
 }
 
 /* --- saved state --- */

@@ -239,6 +239,19 @@ blk_process(VirtioDevice *device, guint index)
 
 /* --- saved state --- */
 
+/* What was written may be in this host's page cache only, and the guest goes on where there is none of it. */
+static gboolean
+blk_settle(VirtioDevice *device, GError **error)
+{
+    const VirtioBlk *blk = (VirtioBlk *)device;
+
+    if (blk->read_only || fdatasync(blk->fd) == 0)
+        return TRUE;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "disk %s cannot be flushed, and must be before it is handed over: %s",
+                blk->path, g_strerror(errno));
+    return FALSE;
+}
+
 static void
 blk_save(VirtioDevice *device, GByteArray *out)
 {
@@ -348,6 +361,7 @@ static const VirtioDeviceClass blk_class = {
     .process = blk_process,
     .save = blk_save,
     .load = blk_load,
+    .settle = blk_settle,
     .state_bytes = sizeof(guint64) + 1,
     .free = blk_free,
 };

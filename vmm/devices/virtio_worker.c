@@ -126,16 +126,15 @@ load(gpointer user, guint32 version G_GNUC_UNUSED, const guint8 *bytes, gsize si
 }
 
 static gboolean
-quiesce(gpointer user, GError **error G_GNUC_UNUSED)
+quiesce(gpointer user, GError **error)
 {
-    virtio_device_quiesce(((VirtioWorker *)user)->device, TRUE);
-    return TRUE;
+    return virtio_device_quiesce(((VirtioWorker *)user)->device, error);
 }
 
 static void
 unquiesce(gpointer user)
 {
-    virtio_device_quiesce(((VirtioWorker *)user)->device, FALSE);
+    virtio_device_unquiesce(((VirtioWorker *)user)->device);
 }
 
 /* --- making one --- */

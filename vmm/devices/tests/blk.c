@@ -265,6 +265,56 @@ test_broken_among_good(gconstpointer data)
     tear_down(&fixture);
 }
 
+/* Puts a pipe, which cannot be flushed, in the place of the image's descriptor; a copy of that, and its number in @place. */
+static int
+break_descriptor(const char *path, int *place)
+{
+    int pipes[2], kept = -1;
+
+    g_assert_cmpint(pipe2(pipes, O_CLOEXEC), ==, 0);
+    for (int fd = 3; fd < pipes[0] && kept < 0; fd++) {
+        g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+        g_autofree char *target = g_file_read_link(link, NULL);
+        if (g_strcmp0(target, path) == 0) {
+            *place = fd;
+            kept = dup(fd);
+            g_assert_cmpint(dup2(pipes[1], fd), ==, fd);
+        }
+    }
+    g_assert_cmpint(kept, >=, 0);
+    close(pipes[0]);
+    close(pipes[1]);
+    return kept;
+}
+
+/* A disk is handed over when what was written is in it. One that cannot be flushed stays here, and is served on. */
+static void
+test_flushed_before_handover(gconstpointer data)
+{
+    gboolean read_only = GPOINTER_TO_INT(data);
+    g_autoptr(GError) error = NULL;
+    Fixture fixture = {0};
+    int place = -1;
+
+    set_up(&fixture, (VirtioBlkConfig){.read_only = read_only}, G_MAXUINT64);
+    VirtioDevice *device = virtio_mmio_device(fixture.mmio, 1);
+    int kept = break_descriptor(fixture.path, &place);
+    g_assert_true(virtio_device_quiesce(device, &error) == read_only);
+    if (!read_only) {
+        g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED);
+        g_assert_nonnull(strstr(error->message, "cannot be flushed"));
+        g_clear_error(&error);
+    } else {
+        virtio_device_unquiesce(device);
+    }
+    g_assert_cmpint(dup2(kept, place), ==, place);
+    close(kept);
+    g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 0, 512, NULL), ==, VIRTIO_BLK_S_OK);
+    virtio_device_quiesce(device, &error);
+    g_assert_no_error(error);
+    tear_down(&fixture);
+}
+
 /* The file shrank behind our back: what is gone fails, and no memory is left as it was by mistake. */
 static void
 test_image_that_shrank(void)
@@ -324,6 +374,8 @@ main(int argc, char **argv)
     g_test_add_func("/blk/merged-requests-keep-their-own-status", test_merged_requests);
     g_test_add_data_func("/blk/broken-behind-good-requests-is-saved/no-chain", GINT_TO_POINTER(FALSE), test_broken_among_good);
     g_test_add_data_func("/blk/broken-behind-good-requests-is-saved/no-request", GINT_TO_POINTER(TRUE), test_broken_among_good);
+    g_test_add_data_func("/blk/handed-over-when-flushed", GINT_TO_POINTER(FALSE), test_flushed_before_handover);
+    g_test_add_data_func("/blk/handed-over-when-flushed/not-if-read-only", GINT_TO_POINTER(TRUE), test_flushed_before_handover);
     g_test_add_func("/blk/an-image-that-shrank-fails-where-it-is-short", test_image_that_shrank);
     g_test_add_func("/blk/images-that-cannot-be-are-refused-in-words", test_images_that_cannot_be);
     return g_test_run();

@@ -371,13 +371,14 @@ test_saved_state(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
     driver_start(&fixture->driver, G_MAXUINT64, 1);
     check_works(fixture);
-    virtio_device_quiesce(device(fixture), TRUE);
+    virtio_device_quiesce(device(fixture), &error);
+    g_assert_no_error(error);
     driver_add(&fixture->driver, 0, &piece, 1, 0); /* came too late: it is served over there */
     g_assert_false(virtio_device_process(device(fixture)));
     g_assert_false(driver_take_used(&fixture->driver, 0, &used));
     virtio_mmio_save(fixture->mmio, SLOT, bytes);
     g_assert_cmpuint(bytes->len, ==, VIRTIO_MMIO_SAVED_BYTES + virtio_device_saved_bytes(device(fixture)));
-    virtio_device_quiesce(device(fixture), FALSE);
+    virtio_device_unquiesce(device(fixture));
     driver_write(&fixture->driver, VIRTIO_MMIO_STATUS, 0);
 
     g_assert_true(virtio_mmio_load(fixture->mmio, SLOT, bytes->data, bytes->len, &error));
