@@ -40,7 +40,7 @@ start_measuring(QmpClient *client, const char *mode, gint64 ms)
 JsonNode *
 wait_measured(QmpClient *client)
 {
-    for (guint i = 0; i < 3000; i++) {
+    for (guint i = 0; i < 12000; i++) { /* a busy host has kept a measurement waiting for half a minute */
         JsonNode *report = qmp_client_must(client, "query-dirty-rate", "{\"calc-time-unit\": \"millisecond\"}");
         if (!g_str_equal(qmp_string(report, "status"), "measuring"))
             return report;
