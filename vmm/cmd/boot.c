@@ -17,6 +17,7 @@
 #define MEMORY_UNASKED (UINT64_C(512) << 20)
 #define MOST_VCPUS 4096
 #define KERNEL_MOST_BYTES ((gsize)1 << 30)
+#define INITRD_MOST_BYTES G_MAXINT32
 
 typedef struct {
     char *kernel, *initrd, *append;
@@ -117,12 +118,14 @@ static gboolean
 read_files(const Options *options, Guest *guest, GError **error)
 {
     BoardConfig *config = &guest->config;
+    gboolean memory_helps = config->memory_bytes < INITRD_MOST_BYTES;
 
     if (options->kernel &&
-        !boot_read_file("kernel", options->kernel, KERNEL_MOST_BYTES, &guest->kernel, &config->kernel_size, error))
+        !boot_read_file("kernel", options->kernel, KERNEL_MOST_BYTES, NULL, &guest->kernel, &config->kernel_size, error))
         return FALSE;
-    if (options->initrd && !boot_read_file("initrd", options->initrd, (gsize)MIN(config->memory_bytes, GUEST_RAM_HOLE_START),
-                                           &guest->initrd, &config->initrd_size, error))
+    if (options->initrd &&
+        !boot_read_file("initrd", options->initrd, (gsize)MIN(config->memory_bytes, INITRD_MOST_BYTES),
+                        memory_helps ? "give the guest more memory" : NULL, &guest->initrd, &config->initrd_size, error))
         return FALSE;
     config->kernel = guest->kernel;
     config->initrd = guest->initrd;

@@ -7,6 +7,7 @@
 #include <machine/elf_image.h>
 #include <machine/linux64.h>
 #include <machine/pvh.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EBDA_GPA UINT64_C(0x9fc00) /* a PC's RAM below 1 MiB ends here; operating systems expect no more */
@@ -90,14 +91,48 @@ read_all(int fd, gsize most, GByteArray *into, gboolean *too_large)
     }
 }
 
+/* A device may have no end, or do something when it is read. */
+static int
+open_file(const char *path, gsize most, gboolean *too_large)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat file;
+    int problem = 0;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &file) < 0)
+        problem = errno;
+    else if (S_ISDIR(file.st_mode))
+        problem = EISDIR;
+    else if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode))
+        problem = ENODEV;
+    else if (S_ISREG(file.st_mode) && (guint64)file.st_size > most)
+        problem = EFBIG;
+    if (!problem)
+        return fd;
+    *too_large = problem == EFBIG;
+    close(fd);
+    errno = problem;
+    return -1;
+}
+
+static void
+set_too_large(const char *what, const char *path, gsize most, const char *remedy, GError **error)
+{
+    g_set_error(error, MACHINE_ERROR, remedy ? MACHINE_ERROR_RESOURCE : MACHINE_ERROR_INVALID,
+                "the %s %s is larger than %" G_GSIZE_FORMAT " MiB, the most that it may have here%s%s", what, path, most >> 20,
+                remedy ? ": " : "", remedy ? remedy : "");
+}
+
 gboolean
-boot_read_file(const char *what, const char *path, gsize most, guint8 **bytes, gsize *size, GError **error)
+boot_read_file(const char *what, const char *path, gsize most, const char *remedy, guint8 **bytes, gsize *size, GError **error)
 {
     g_autoptr(GByteArray) array = g_byte_array_new();
     gboolean too_large = FALSE, complete = FALSE;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     most = MIN(most, G_MAXINT32);
+    int fd = open_file(path, most, &too_large);
     if (fd >= 0)
         complete = read_all(fd, most, array, &too_large);
     int problem = errno;
@@ -108,9 +143,9 @@ boot_read_file(const char *what, const char *path, gsize most, guint8 **bytes, g
         return TRUE;
     }
     if (too_large)
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE,
-                    "the %s %s is larger than the %" G_GSIZE_FORMAT " MiB that it may have here: give the guest more memory",
-                    what, path, most >> 20);
+        set_too_large(what, path, most, remedy, error);
+    else if (problem == ENODEV && !complete)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID, "the %s %s is neither a file nor a pipe", what, path);
     else if (complete)
         g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_INVALID, "the %s %s is empty", what, path);
     else

@@ -50,11 +50,14 @@ gboolean boot_load(GuestRam *ram, const BootSource *source, BootEntry *entry, GE
 gboolean boot_start_vcpu(Machine *machine, const BootEntry *entry, GError **error);
 
 /**
- * boot_read_file: reads a kernel or an initrd, all of it; g_free() the @bytes. More than @most bytes are never read.
+ * boot_read_file: reads a kernel or an initrd, all of it, from a file or a pipe; g_free() the @bytes. More than @most bytes are never read.
  * @what: "kernel", for errors
- * Errors: INVALID (cannot be read, is empty), RESOURCE (has more than @most bytes).
+ * @remedy: what would let it have more than @most bytes; NULL: nothing would
+ * Errors: INVALID (cannot be read, is empty, is a device or a folder, has more than @most bytes and there is no @remedy), RESOURCE (has
+ * more than @most bytes).
  */
-gboolean boot_read_file(const char *what, const char *path, gsize most, guint8 **bytes, gsize *size, GError **error);
+gboolean boot_read_file(const char *what, const char *path, gsize most, const char *remedy, guint8 **bytes, gsize *size,
+                        GError **error);
 
 /* --- what the protocols share --- */
 

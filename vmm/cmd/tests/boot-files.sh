@@ -30,7 +30,9 @@ refused() {
 
 refused "a kernel that is not there" 1 'kernel /nowhere/x .*No such file' /nowhere/x
 refused "a kernel that is a folder" 1 'cannot be read' "$kernels"
-refused "a kernel that is /dev/null" 1 'empty' /dev/null
+refused "a kernel that is a device" 1 'neither a file nor a pipe' /dev/zero
+truncate -s 2G "$kernels/huge"
+refused "a kernel larger than any" 1 'larger than 1024 MiB, the most that it may have here$' "$kernels/huge"
 refused "an empty kernel" 1 'empty' "$kernels/empty"
 refused "a kernel of one byte" 1 'neither an ELF file nor a bzImage' "$kernels/one-byte"
 refused "a kernel that is a text" 1 'neither an ELF file nor a bzImage' "$kernels/text"

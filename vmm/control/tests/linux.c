@@ -60,7 +60,7 @@ read_guest_file(const char *what, const char *name, guint8 **bytes, gsize *size)
     g_autofree char *path = g_build_filename(folder ? folder : "/guest", "6.12", name, NULL);
     g_autoptr(GError) error = NULL;
 
-    boot_read_file(what, path, KERNEL_MOST, bytes, size, &error);
+    boot_read_file(what, path, KERNEL_MOST, NULL, bytes, size, &error);
     g_assert_no_error(error);
 }
 
