@@ -127,14 +127,14 @@ make_raw(int fd)
 
 /* --- input --- */
 
-/* Takes escapes out of what was typed; what is left stands at the buffer's start. */
-static void
-interpret(Terminal *terminal)
+/* Takes escapes out of what was typed; returns how many bytes are left, at the start of @bytes. */
+static gsize
+interpret(Terminal *terminal, guint8 *bytes, gsize n)
 {
     gsize kept = 0;
 
-    for (gsize i = 0; i < terminal->n_input; i++) {
-        guint8 byte = terminal->input[i];
+    for (gsize i = 0; i < n; i++) {
+        guint8 byte = bytes[i];
         if (!terminal->escaped && byte == ESCAPE) {
             terminal->escaped = TRUE;
             continue;
@@ -142,18 +142,20 @@ interpret(Terminal *terminal)
         if (terminal->escaped && byte == 'x')
             terminal->client.quit(terminal->user);
         else if (terminal->escaped && (byte == 'a' || byte == ESCAPE))
-            terminal->input[kept++] = ESCAPE;
+            bytes[kept++] = ESCAPE;
         else if (!terminal->escaped)
-            terminal->input[kept++] = byte;
+            bytes[kept++] = byte;
         terminal->escaped = FALSE;
     }
-    terminal->n_input = kept;
+    return kept;
 }
 
+/* What is read while earlier input waits is read for its escapes: the guest gets of it what there is room for. */
 static void
 read_input(Terminal *terminal)
 {
-    gssize n = read(terminal->input_fd, terminal->input, sizeof terminal->input);
+    guint8 bytes[INPUT_BYTES];
+    gssize n = read(terminal->input_fd, bytes, sizeof bytes);
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
@@ -161,9 +163,10 @@ read_input(Terminal *terminal)
         terminal->input_fd = -1;
         return;
     }
-    terminal->n_input = (gsize)n;
-    if (terminal->raw)
-        interpret(terminal);
+    gsize kept = terminal->raw ? interpret(terminal, bytes, (gsize)n) : (gsize)n;
+    kept = MIN(kept, sizeof terminal->input - terminal->n_input);
+    memcpy(terminal->input + terminal->n_input, bytes, kept);
+    terminal->n_input += kept;
 }
 
 static void
@@ -270,7 +273,7 @@ attend(Terminal *terminal)
     gboolean to_write = !terminal->stalled && terminal->count >= (terminal->gathering ? PIPE_BUF : 1);
     g_mutex_unlock(&terminal->lock);
     struct pollfd polled[] = {{.fd = terminal->event, .events = POLLIN},
-                              {.fd = terminal->n_input ? -1 : terminal->input_fd, .events = POLLIN},
+                              {.fd = terminal->n_input && !terminal->raw ? -1 : terminal->input_fd, .events = POLLIN},
                               {.fd = to_write ? terminal->output_fd : -1, .events = POLLOUT}};
 
     if (stopping)

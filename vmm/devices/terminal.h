@@ -2,8 +2,9 @@
 /*
  * The terminal, or whatever standard input and output are, as the far end of a console. Output goes through a bounded buffer and a thread
  * of its own, so that no vCPU waits for a slow reader; input is offered to one device and kept while that takes no more. Where input is
- * a terminal it is raw: Ctrl-A x ends, Ctrl-A a sends Ctrl-A, as QEMU has it; the terminal is given back as it was at any exit, by a
- * signal too. The end of the input is no end of anything.
+ * a terminal it is raw: Ctrl-A x ends, Ctrl-A a sends Ctrl-A, as QEMU has it, whether the guest reads or not: of what it does not read
+ * the first bytes are kept. The terminal is given back as it was at any exit, by a signal too. A job in the background leaves it alone
+ * and has output only. The end of the input is no end of anything.
  */
 #pragma once
 

@@ -67,6 +67,12 @@ has_bytes(Far *far, guint n)
 }
 
 static gboolean
+ends_in_b(Far *far, guint n G_GNUC_UNUSED)
+{
+    return far->got->len && far->got->str[far->got->len - 1] == 'b';
+}
+
+static gboolean
 has_quit(Far *far, guint n G_GNUC_UNUSED)
 {
     return far->quit;
@@ -255,6 +261,34 @@ test_escapes(void)
     g_string_free(far.got, TRUE);
 }
 
+/* The guest reads nothing: what was typed first is kept, the rest is lost, but for the escapes. */
+static void
+test_escape_while_blocked(void)
+{
+    Far far = {.got = g_string_new(NULL)};
+    int master, slave;
+    char typed[600];
+
+    memset(typed, 'a', sizeof typed);
+    g_assert_cmpint(openpty(&master, &slave, NULL, NULL, NULL), ==, 0);
+    Terminal *terminal = new_terminal(&far, slave, slave);
+    g_assert_cmpint(write(master, typed, sizeof typed), ==, sizeof typed);
+    g_assert_cmpint(write(master, "\001x", 2), ==, 2);
+    wait_for(&far, has_quit, 0);
+    g_mutex_lock(&far.lock);
+    far.room = G_MAXSIZE;
+    g_mutex_unlock(&far.lock);
+    terminal_wake(terminal);
+    wait_for(&far, has_bytes, 100);
+    g_assert_cmpint(write(master, "b", 1), ==, 1);
+    wait_for(&far, ends_in_b, 0);
+    terminal_free(terminal);
+    g_assert_cmpuint(far.got->len, <=, sizeof typed);
+    close(master);
+    close(slave);
+    g_string_free(far.got, TRUE);
+}
+
 /* A process that a signal ends, and one that forgets to free it. */
 static void
 test_given_back(gconstpointer data)
@@ -337,6 +371,7 @@ main(int argc, char **argv)
     g_test_add_func("/terminal/pipes-are-binary-and-eof-is-no-end", test_pipes);
     g_test_add_func("/terminal/input-that-is-refused-is-kept", test_input_is_kept);
     g_test_add_func("/terminal/a-slow-reader-holds-the-output-up", test_slow_reader);
+    g_test_add_func("/terminal/ctrl-a-x-ends-while-the-guest-reads-nothing", test_escape_while_blocked);
     g_test_add_func("/terminal/one-that-nobody-reads-stops-all-the-same", test_unread_terminal);
     g_test_add_func("/terminal/ctrl-a-x-ends-and-ctrl-a-a-is-ctrl-a", test_escapes);
     return g_test_run();
