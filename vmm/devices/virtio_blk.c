@@ -21,6 +21,9 @@
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 #define BATCH_REQUESTS 64
 #define BATCH_BYTES (UINT64_C(8) << 20)
+#define SEGMENTS (VIRTQUEUE_MAX_SIZE - 2) /* header and status take two descriptors */
+#define SEGMENT_BYTES (UINT64_C(128) << 10)
+G_STATIC_ASSERT(SEGMENT_BYTES <= (VIRTQUEUE_MAX_BYTES - sizeof(struct virtio_blk_outhdr) - 1) / SEGMENTS);
 #define DIRECT_ALIGNMENT_UNKNOWN 4096u
 
 /** A request that was taken: @data is its part of the batch's pieces. */
@@ -370,7 +373,8 @@ VirtioDevice *
 virtio_blk_new(GuestRam *ram, const VirtioBlkConfig *config, GError **error)
 {
     VirtioBlk *blk = g_new0(VirtioBlk, 1);
-    guint64 features = FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_FLUSH);
+    guint64 features = FEATURE(VIRTIO_BLK_F_SIZE_MAX) | FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
+                       FEATURE(VIRTIO_BLK_F_FLUSH);
 
     blk->path = g_strdup(config->path);
     blk->direct_fd = -1;
@@ -381,9 +385,9 @@ virtio_blk_new(GuestRam *ram, const VirtioBlkConfig *config, GError **error)
     if (config->serial)
         memcpy(blk->serial, config->serial, MIN(strlen(config->serial), sizeof blk->serial));
     gboolean open = open_disk(blk, config, error);
-    /* header and status take two descriptors */
     blk->config = (struct virtio_blk_config){.capacity = GUINT64_TO_LE(blk->sectors),
-                                             .seg_max = GUINT32_TO_LE(VIRTQUEUE_MAX_SIZE - 2),
+                                             .size_max = GUINT32_TO_LE((guint32)SEGMENT_BYTES),
+                                             .seg_max = GUINT32_TO_LE(SEGMENTS),
                                              .blk_size = GUINT32_TO_LE((guint32)SECTOR)};
     virtio_device_init(&blk->base, &blk_class, ram, features, &blk->config, sizeof blk->config);
     if (open)

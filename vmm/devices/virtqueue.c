@@ -128,7 +128,8 @@ enter_indirect(Virtqueue *queue, Walk *walk, const struct vring_desc *descriptor
         return refuse(queue, "an indirect table inside another");
     if (descriptor->flags & VRING_DESC_F_NEXT)
         return refuse(queue, "an indirect table with a successor");
-    if (!entries || descriptor->len % sizeof *descriptor || entries > queue->size)
+    /* a chain should be no longer than the queue, but drivers go by the device's limit on segments: that is what there is room for */
+    if (!entries || descriptor->len % sizeof *descriptor || entries > VIRTQUEUE_MAX_SIZE)
         return refuse(queue, "an indirect table of an impossible length");
     const guint8 *table = dl_layout_hva_of_gpa(guest_ram_layout(queue->ram), descriptor->addr, descriptor->len);
     if (!table)

@@ -66,7 +66,7 @@ typedef enum {
     VIRTQUEUE_BROKEN,
 } VirtqueueResult;
 
-/** virtqueue_take: the next request, if there is one. Work is bounded by the queue's size, bytes by VIRTQUEUE_MAX_BYTES. */
+/** virtqueue_take: the next request, if there is one. Work is bounded by VIRTQUEUE_MAX_SIZE, bytes by VIRTQUEUE_MAX_BYTES. */
 VirtqueueResult virtqueue_take(Virtqueue *queue, VirtqueueChain *chain);
 /** virtqueue_take_back: the request that was taken last has not been taken. */
 void virtqueue_take_back(Virtqueue *queue);

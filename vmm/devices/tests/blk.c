@@ -193,6 +193,38 @@ test_id(void)
     tear_down(&fixture);
 }
 
+/* As many segments as a driver may send, each as long as it may be, in an indirect table that is longer than the queue. */
+static void
+test_largest_request(void)
+{
+    g_autofree struct vring_desc *table = NULL;
+    Fixture fixture = {0};
+    struct vring_used_elem used;
+    guint8 status = 0xee;
+
+    set_up(&fixture, (VirtioBlkConfig){0}, G_MAXUINT64);
+    g_assert_true(fixture.driver.features & UINT64_C(1) << VIRTIO_BLK_F_SIZE_MAX);
+    guint32 size_max = driver_read(&fixture.driver, VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, size_max));
+    guint32 n = driver_read(&fixture.driver, VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, seg_max));
+    g_assert_cmpuint(n, >, DRIVER_QUEUE_SIZE);
+    table = g_new0(struct vring_desc, n + 2);
+    for (guint32 i = 0; i < n + 2; i++)
+        table[i] = (struct vring_desc){DATA, size_max, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, (guint16)(i + 1)};
+    table[0] = (struct vring_desc){HEADER, sizeof(struct virtio_blk_outhdr), VRING_DESC_F_NEXT, 1};
+    table[n + 1] = (struct vring_desc){STATUS, 1, VRING_DESC_F_WRITE, 0};
+    driver_store(&fixture.driver, DATA + 4 * MIB, table, (n + 2) * sizeof *table);
+    put_header(&fixture, HEADER, VIRTIO_BLK_T_IN, 0);
+    driver_describe(&fixture.driver, 0, 0,
+                    (struct vring_desc){DATA + 4 * MIB, (guint32)((n + 2) * sizeof *table), VRING_DESC_F_INDIRECT, 0});
+    driver_make_available(&fixture.driver, 0, 0);
+    serve(&fixture);
+    g_assert_true(driver_take_used(&fixture.driver, 0, &used));
+    g_assert_true(guest_ram_load(fixture.ram, STATUS, &status, 1));
+    g_assert_cmpuint(status, ==, VIRTIO_BLK_S_IOERR); /* the disk is smaller; the request is one all the same */
+    g_assert_cmphex(driver_read(&fixture.driver, VIRTIO_MMIO_STATUS), ==, 0xf);
+    tear_down(&fixture);
+}
+
 /* Many that follow each other, with one that fails among them: each has the right data and its own status. */
 static void
 test_merged_requests(void)
@@ -371,6 +403,7 @@ main(int argc, char **argv)
     g_test_add_func("/blk/stays-inside-the-disk", test_bounds);
     g_test_add_func("/blk/read-only-refuses-writes", test_read_only);
     g_test_add_func("/blk/tells-its-name", test_id);
+    g_test_add_func("/blk/the-largest-request-that-it-allows-is-one", test_largest_request);
     g_test_add_func("/blk/merged-requests-keep-their-own-status", test_merged_requests);
     g_test_add_data_func("/blk/broken-behind-good-requests-is-saved/no-chain", GINT_TO_POINTER(FALSE), test_broken_among_good);
     g_test_add_data_func("/blk/broken-behind-good-requests-is-saved/no-request", GINT_TO_POINTER(TRUE), test_broken_among_good);

@@ -267,7 +267,7 @@ static const Nonsense nonsense[] = {
      .table = {{BUFFER, 8, WRITE, 0}}},
     {.name = "indirect-empty", .ring = {{TABLE, 0, INDIRECT, 0}}},
     {.name = "indirect-odd-length", .ring = {{TABLE, 17, INDIRECT, 0}}, .table = {{BUFFER, 8, WRITE, 0}}},
-    {.name = "indirect-too-long", .ring = {{0, 16 * (DRIVER_QUEUE_SIZE + 1), INDIRECT, 0}}},
+    {.name = "indirect-too-long", .ring = {{0, 16 * (VIRTQUEUE_MAX_SIZE + 1), INDIRECT, 0}}},
     {.name = "indirect-huge", .ring = {{TABLE, 0xfffffff0, INDIRECT, 0}}},
     {.name = "indirect-outside-ram", .ring = {{RAM_BYTES - 8, 16, INDIRECT, 0}}},
     {.name = "indirect-inside-indirect", .ring = {{TABLE, 32, INDIRECT, 0}}, .table = {{TABLE, 16, INDIRECT, 0}}},
