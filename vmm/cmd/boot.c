@@ -316,21 +316,35 @@ set_crash_error(const Options *options, const char *reason, GError **error)
         g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "the guest crashed: %s%s", reason, hint);
 }
 
+/* Why the guest did not end well; NULL: it did. */
+static GError *
+guest_failure(const Options *options, const Guest *guest)
+{
+    Machine *machine = board_machine(guest->board);
+    GError *error = NULL;
+
+    if (machine_state(machine) == MACHINE_CRASHED)
+        set_crash_error(options, machine_crash_reason(machine), &error);
+    else if (guest->control && !guest->signal)
+        error = boot_control.failure(guest->control);
+    return error;
+}
+
 static int
 outcome(const Options *options, const Guest *guest)
 {
-    Machine *machine = board_machine(guest->board);
-    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) failure = guest_failure(options, guest);
+    g_autoptr(GError) log_error = NULL;
 
-    if (options->log && !write_log(options, machine, &error))
-        return cmd_fail(error);
-    if (machine_state(machine) == MACHINE_CRASHED) {
-        set_crash_error(options, machine_crash_reason(machine), &error);
-        return cmd_fail(error);
+    if (options->log && !write_log(options, board_machine(guest->board), &log_error)) {
+        g_prefix_error(&log_error, "--log: ");
+        if (!failure)
+            return cmd_fail(log_error);
+        g_autoptr(GError) both = g_error_new(failure->domain, failure->code, "%s; and %s", failure->message, log_error->message);
+        return cmd_fail(both);
     }
-    error = guest->control && !guest->signal ? boot_control.failure(guest->control) : NULL;
-    if (error)
-        return cmd_fail(error);
+    if (failure)
+        return cmd_fail(failure);
     return guest->signal ? 128 + guest->signal : EXIT_DONE;
 }
 

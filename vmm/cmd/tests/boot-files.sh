@@ -111,6 +111,15 @@ expect "a disk on a file system that is read-only, opened for writing" 1 'Read-o
     unshare -m bash -c 'mount -t tmpfs none "$0/mount" && truncate -s 1M "$0/mount/disk" && mount -o remount,ro "$0/mount" && exec "$@"' \
     "$work" "$dirtylab" boot --memory 16M --append passes=1 --disk "$work/mount/disk"
 
+crash() { # name, pattern, option…
+    local name=$1 pattern=$2
+    shift 2
+    expect "$name" 1 "$pattern" "$dirtylab" boot --memory 64M --kernel "$kernels/bzimage" "$@"
+}
+crash "a guest that crashes is said to" 'crashed|PVM'
+crash "a log that cannot be written does not hide the crash" '(crashed|PVM).*; and --log: .*/nowhere/registers' --log /nowhere/registers
+expect "a log that cannot be written is said" 1 '/nowhere/registers' "$dirtylab" boot --memory 16M --append 'pages=1 passes=1' --log /nowhere/registers
+
 stock=$(find "$cache" -path '*/boot/vmlinuz-*' 2>/dev/null | sort -V | tail -n 1)
 if [ "$("$dirtylab" probe --json - | grep -c '"kvm" : "PVM"')" -eq 0 ]; then
     skip "a stock kernel on a KVM that cannot run one" "this KVM is no PVM"
