@@ -301,6 +301,13 @@ set_up(Measurement *measurement, GError **error)
     return FALSE;
 }
 
+static void
+give_up(Measurement *measurement, const GError *reason)
+{
+    publish(measurement, reason);
+    free_measurement(measurement);
+}
+
 gboolean
 dirty_rate_start(DirtyRate *rate, const DirtyRateRequest *request, GError **error)
 {
@@ -313,13 +320,18 @@ dirty_rate_start(DirtyRate *rate, const DirtyRateRequest *request, GError **erro
     measurement->request = *request;
     measurement->entries = g_new0(guint64, machine_n_vcpus(board_machine(rate->board)));
     if (!set_up(measurement, &reason)) {
-        publish(measurement, reason);
-        free_measurement(measurement);
+        give_up(measurement, reason);
         g_propagate_error(error, g_steal_pointer(&reason));
         return FALSE;
     }
     g_mutex_lock(&rate->lock);
-    rate->thread = g_thread_new("dirty-rate", measure, measurement);
+    rate->thread = g_thread_try_new("dirty-rate", measure, measurement, &reason);
+    gboolean begun = rate->thread != NULL;
     g_mutex_unlock(&rate->lock);
-    return TRUE;
+    if (!begun) {
+        end(measurement);
+        give_up(measurement, reason);
+        g_propagate_error(error, g_steal_pointer(&reason));
+    }
+    return begun;
 }

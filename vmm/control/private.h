@@ -32,6 +32,7 @@ struct ControlServer {
     /* the server's thread's */
     GPtrArray *clients;
     gboolean finishing; /* no more commands */
+    GThread *stopper;   /* of the first `quit` */
 
     gint quit;   /* atomic */
     gint ending; /* atomic: control_server_free() was called */
@@ -49,8 +50,8 @@ void server_run_slow(ControlServer *server, Client *client, const Command *comma
 /** server_client_gone: on the server's thread. */
 void server_client_gone(ControlServer *server, Client *client);
 
-/** server_request_quit: what `quit` does beside answering. */
-void server_request_quit(ControlServer *server);
+/** server_request_quit: what `quit` does beside answering; on the server's thread. Errors: no thread is to be had. */
+gboolean server_request_quit(ControlServer *server, GError **error);
 
 /** client_start: on the server's thread, once. */
 void client_start(Client *client);

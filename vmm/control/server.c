@@ -158,7 +158,6 @@ finish_job(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-/* A job without a client is the machine's stop. */
 static void
 work(gpointer data, gpointer user)
 {
@@ -167,11 +166,6 @@ work(gpointer data, gpointer user)
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonNode) result = NULL;
 
-    if (!job->client) {
-        machine_stop(server->machine);
-        g_free(job);
-        return;
-    }
     if (g_atomic_int_get(&server->ending))
         g_set_error(&error, QMP_ERROR, QMP_ERROR_GENERIC, "dirtylab is about to end");
     else
@@ -192,12 +186,24 @@ server_run_slow(ControlServer *server, Client *client, const Command *command, Q
     g_thread_pool_push(server->workers, job, NULL);
 }
 
-void
-server_request_quit(ControlServer *server)
+static gpointer
+stop_machine(gpointer machine)
 {
-    if (!g_atomic_int_compare_and_exchange(&server->quit, FALSE, TRUE))
-        return;
-    g_thread_pool_push(server->workers, g_new0(Job, 1), NULL);
+    machine_stop(machine);
+    return NULL;
+}
+
+/* Not on a worker: all of them may be at something slow that only the machine's end cuts short. */
+gboolean
+server_request_quit(ControlServer *server, GError **error)
+{
+    if (server->stopper)
+        return TRUE;
+    g_atomic_int_set(&server->quit, TRUE);
+    server->stopper = g_thread_try_new("quit", stop_machine, server->machine, error);
+    if (!server->stopper)
+        g_atomic_int_set(&server->quit, FALSE);
+    return server->stopper != NULL;
 }
 
 gboolean
@@ -296,6 +302,7 @@ begin_to_finish(gpointer user)
     if (server->acceptable)
         g_source_destroy(server->acceptable);
     g_clear_pointer(&server->acceptable, g_source_unref);
+    g_clear_pointer(&server->stopper, g_thread_join);
     g_thread_pool_free(server->workers, FALSE, TRUE);
     server_post(server, finish_clients, server, NULL);
     return G_SOURCE_REMOVE;

@@ -64,9 +64,7 @@ static JsonNode *
 quit(ControlServer *server, JsonObject *arguments, GError **error)
 {
     (void)arguments;
-    (void)error;
-    server_request_quit(server);
-    return command_nothing();
+    return server_request_quit(server, error) ? command_nothing() : NULL;
 }
 
 static const Argument capabilities_arguments[] = {{"enable", ARGUMENT_ARRAY, TRUE}, {0}};

@@ -162,6 +162,44 @@ test_quit(void)
     qmp_client_must_fail(other, "cont", NULL, "GenericError", "shutdown");
 }
 
+static gboolean
+stand_when_released(gpointer released, GError **error)
+{
+    (void)error;
+    while (!g_atomic_int_get((gint *)released))
+        g_usleep(1000);
+    return TRUE;
+}
+
+static void
+go_on(gpointer released)
+{
+    (void)released;
+}
+
+/* As many clients as there are workers, each in a pause that does not come about. */
+static void
+test_quit_waits_for_nobody(void)
+{
+    g_autoptr(Stage) stage = small_stage(ENDLESS);
+    g_autoptr(QmpClient) quitter = qmp_client_new(stage->path);
+    QmpClient *clients[8];
+    gint released = FALSE;
+
+    machine_add_pausable(board_machine(stage->run->board), stand_when_released, go_on, &released);
+    for (guint i = 0; i < G_N_ELEMENTS(clients); i++) {
+        clients[i] = qmp_client_new(stage->path);
+        qmp_client_send(clients[i], "{\"execute\": \"stop\"}");
+    }
+    g_usleep(200000);
+    g_autoptr(JsonNode) done = qmp_client_must(quitter, "quit", NULL);
+    g_assert_true(machine_wait(board_machine(stage->run->board), 20000));
+    g_atomic_int_set(&released, TRUE);
+    expect_shutdown(quitter, FALSE, "host-qmp-quit");
+    for (guint i = 0; i < G_N_ELEMENTS(clients); i++)
+        qmp_client_free(clients[i]);
+}
+
 static void
 test_guest_ends(void)
 {
@@ -285,6 +323,7 @@ main(int argc, char **argv)
     g_test_add_func("/control/stop-and-cont-stop-the-guest-and-tell-everybody", test_stop_and_cont);
     g_test_add_func("/control/a-guest-can-start-paused", test_starts_paused);
     g_test_add_func("/control/quit-ends-the-machine", test_quit);
+    g_test_add_func("/control/quit-waits-for-nobody", test_quit_waits_for_nobody);
     g_test_add_func("/control/a-guest-that-shuts-down-is-announced", test_guest_ends);
     g_test_add_func("/control/a-guest-that-crashes-is-announced", test_guest_crashes);
     g_test_add_func("/control/clients-learn-of-the-end", test_end_is_told);
