@@ -79,6 +79,7 @@ statistics_unlock(Statistics *statistics)
 
 /* --- status --- */
 
+/* A cancel comes from another thread, and the end may overtake it here. */
 static void
 set_status(Statistics *statistics, MigrationStatus status, const GError *why)
 {
@@ -100,10 +101,11 @@ set_status(Statistics *statistics, MigrationStatus status, const GError *why)
     g_mutex_unlock(&statistics->lock);
     if (!change)
         return;
-    if (statistics->events.status)
+    gboolean overtaken = !migration_status_is_final(status) && migration_status_is_final(statistics_status(statistics));
+    if (statistics->events.status && !overtaken)
         statistics->events.status(statistics->events.user, status);
     g_mutex_lock(&statistics->lock);
-    statistics->ended = migration_status_is_final(status);
+    statistics->ended = statistics->ended || migration_status_is_final(status);
     g_cond_broadcast(&statistics->changed);
     g_mutex_unlock(&statistics->lock);
 }
