@@ -87,8 +87,9 @@ ram_receiver_zero(const RamReceiver *receiver)
 static gboolean
 malformed(GError **error)
 {
-    g_set_error_literal(error, MIGRATION_ERROR, MIGRATION_ERROR_DAMAGED,
-                        "the migration stream is damaged: a PAGES frame names what is not RAM, or does not add up");
+    g_set_error_literal(
+        error, MIGRATION_ERROR, MIGRATION_ERROR_DAMAGED,
+        "the migration stream is damaged: a PAGES frame names what is not RAM, or some twice, or does not add up");
     return FALSE;
 }
 
@@ -104,11 +105,12 @@ parse_run(RamReceiver *receiver, WireReader *reader, Run *run)
            dl_layout_pages_of_gpa(receiver->layout, gpa, size, &run->pages);
 }
 
+/* Runs ascend and are disjoint, so that no frame is more work than one walk over RAM. */
 static gboolean
 parse(RamReceiver *receiver, const Frame *frame, GError **error)
 {
     WireReader reader = {.bytes = frame->payload, .left = frame->length};
-    guint64 contents = 0;
+    guint64 contents = 0, past = 0;
 
     receiver->n_runs = wire_get_u32(&reader);
     receiver->n_contents = wire_get_u32(&reader);
@@ -116,9 +118,11 @@ parse(RamReceiver *receiver, const Frame *frame, GError **error)
         frame->length != PAGES_HEAD_BYTES + receiver->n_runs * PAGES_RUN_BYTES + receiver->n_contents * PAGES_SUM_BYTES)
         return malformed(error);
     for (guint i = 0; i < receiver->n_runs; i++) {
-        if (!parse_run(receiver, &reader, &receiver->runs[i]))
+        const Run *run = &receiver->runs[i];
+        if (!parse_run(receiver, &reader, &receiver->runs[i]) || run->gpa < past)
             return malformed(error);
-        contents += receiver->runs[i].kind == PAGES_RUN_CONTENT ? receiver->runs[i].pages.count : 0;
+        past = run->gpa + run->pages.count * DL_PAGE_SIZE;
+        contents += run->kind == PAGES_RUN_CONTENT ? run->pages.count : 0;
     }
     for (guint i = 0; i < receiver->n_contents; i++)
         receiver->sums[i] = wire_get_u64(&reader);

@@ -2,6 +2,11 @@
 /* Migrations that end otherwise than in an arrival, without a fault of the connection: and the guest goes on, with nothing lost. */
 #include "rig.h"
 
+#include <machine/wire.h>
+#include <migration/hello.h>
+#include <migration/pages.h>
+#include <migration/statistics.h>
+#include <migration/stream.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -152,6 +157,64 @@ test_cancel_anywhere(void)
             g_clear_pointer(&rig, rig_free);
     }
     g_test_message("%u of 24 were cancelled", cancelled);
+}
+
+static void
+end_at_once(gpointer user, MigrationStatus status)
+{
+    if (status == MIGRATION_CANCELLING)
+        statistics_end(user, MIGRATION_CANCELLED, NULL);
+}
+
+/* The migration's thread is through before who cancelled it has told of the cancel. */
+static void
+test_overtaken_cancel(void)
+{
+    Statistics statistics;
+    const MigrationEvents events = {.status = end_at_once, .user = &statistics};
+
+    statistics_init(&statistics, &events);
+    statistics_set_status(&statistics, MIGRATION_ACTIVE);
+    statistics_set_status(&statistics, MIGRATION_CANCELLING);
+    g_assert_true(statistics_wait(&statistics, 0));
+    g_assert_cmpint(statistics_status(&statistics), ==, MIGRATION_CANCELLED);
+    statistics_clear(&statistics);
+}
+
+/* --- a peer that is none of ours --- */
+
+static void
+append_zero_run(GByteArray *payload, guint64 gpa, guint32 pages)
+{
+    wire_put_u64(payload, gpa);
+    wire_put_u32(payload, pages);
+    wire_put_u32(payload, PAGES_RUN_ZERO);
+}
+
+/* A frame whose runs name the same RAM again and again would be work for minutes, which nothing ends. */
+static void
+test_hostile_runs(gconstpointer data)
+{
+    const RigConfig config = {.workload = "pattern=idle"};
+    guint64 second = GPOINTER_TO_UINT(data) * DL_PAGE_SIZE;
+    g_autoptr(Rig) rig = rig_new(&config);
+    g_autoptr(GByteArray) hello = hello_encode(rig->from->board, 0), pages = g_byte_array_new();
+    Stream stream;
+    Frame frame;
+
+    rig_new_destination(rig, -1);
+    stream_init(&stream, rig->ends[0]);
+    g_assert_true(stream_send(&stream, FRAME_HELLO, hello->data, hello->len, NULL));
+    g_assert_true(stream_receive(&stream, FRAME_BIT(FRAME_WELCOME), CHANNEL_NO_DEADLINE, &frame, NULL));
+    wire_put_u32(pages, 2);
+    wire_put_u32(pages, 0);
+    append_zero_run(pages, 8 * DL_PAGE_SIZE, 8);
+    append_zero_run(pages, second, 8);
+    g_assert_true(stream_send(&stream, FRAME_PAGES, pages->data, pages->len, NULL));
+    g_assert_true(migration_destination_wait(rig->destination, WAIT_MS));
+    g_autofree char *error = destination_error(rig);
+    g_assert_nonnull(strstr(error, "some twice"));
+    stream_clear(&stream);
 }
 
 /* --- pause-before-switchover --- */
@@ -340,6 +403,9 @@ main(int argc, char **argv)
     g_test_add_func("/unwind/cancel-while-active/the-guest-goes-on", test_cancel_active);
     g_test_add_func("/unwind/cancel-before-switchover/the-guest-goes-on", test_cancel_before_switchover);
     g_test_add_func("/unwind/cancel-at-any-time/here-or-there", test_cancel_anywhere);
+    g_test_add_func("/unwind/cancel-overtaken-by-the-end/is-waited-for", test_overtaken_cancel);
+    g_test_add_data_func("/unwind/hostile-runs/overlapping/refused", GUINT_TO_POINTER(15), test_hostile_runs);
+    g_test_add_data_func("/unwind/hostile-runs/descending/refused", GUINT_TO_POINTER(0), test_hostile_runs);
     g_test_add_func("/unwind/pause-before-switchover/waits-and-continues", test_continue);
     g_test_add_data_func("/unwind/guest-powers-off/both-sides-say-so", GINT_TO_POINTER(FALSE), test_guest_ends);
     g_test_add_data_func("/unwind/guest-crashes/both-sides-say-so", GINT_TO_POINTER(TRUE), test_guest_ends);
