@@ -110,6 +110,8 @@ typedef struct {
     gint64 resume; /* from GO to running */
 } MigrationDowntime;
 
+#define MIGRATION_PASSES_KEPT 500
+
 /**
  * MigrationInfo: a copy of all figures at one moment. Times in ns of CLOCK_MONOTONIC, -1 while unknown.
  * @error: why it failed or was cancelled; NULL otherwise
@@ -122,7 +124,7 @@ typedef struct {
  * @dirty_sync_count: collects so far, pass 1 included
  * @dirty_pages_rate: pages a second that the guest wrote between the last two collects
  * @pages_per_second, @bandwidth: sent in the last pass; bytes a second
- * @passes: of MigrationPass, the finished ones
+ * @passes: of MigrationPass, the finished ones: of very many, the first and the last MIGRATION_PASSES_KEPT
  */
 typedef struct {
     MigrationStatus status;

@@ -113,6 +113,19 @@ source_begin_pass(MigrationSource *source, SourcePass *pass)
     dl_bitmap_clear_all(source->reported);
 }
 
+/* Passes that are too short to measure a bandwidth by are measured together. */
+static void
+measure(MigrationSource *source, const MigrationPass *figures)
+{
+    source->measured_bytes += figures->transferred_bytes;
+    source->measured_ns += figures->send_ns;
+    if (source->measured_bytes < ENOUGH_BYTES || source->measured_ns <= 0)
+        return;
+    source->bandwidth = (double)source->measured_bytes * 1e9 / (double)source->measured_ns;
+    source->measured_bytes = 0;
+    source->measured_ns = 0;
+}
+
 void
 source_end_pass(MigrationSource *source, SourcePass *pass)
 {
@@ -122,9 +135,7 @@ source_end_pass(MigrationSource *source, SourcePass *pass)
     figures->zero_pages = source->sent.zero - pass->sent.zero;
     figures->transferred_bytes = channel_bytes_written(source->channel) - pass->bytes;
     figures->throttle_percent = throttle_percent(source->throttle);
-    if (figures->transferred_bytes >= ENOUGH_BYTES && figures->send_ns > 0)
-        source->bandwidth = (double)figures->transferred_bytes * 1e9 / (double)figures->send_ns;
-
+    measure(source, figures);
     MigrationInfo *info = statistics_lock(&source->statistics);
     info->normal_pages = source->sent.normal;
     info->duplicate_pages = source->sent.zero;
@@ -271,9 +282,12 @@ typedef struct {
     guint stalemates;
 } Progress;
 
+/* What is too little to measure a bandwidth by fits one that is not known yet. */
 static gboolean
 fits(const MigrationSource *source, guint64 pending, const MigrationParameters *parameters)
 {
+    if (source->bandwidth <= 0)
+        return pending * DL_PAGE_SIZE < ENOUGH_BYTES;
     return (double)pending * DL_PAGE_SIZE * 1000 <= source->bandwidth * (double)parameters->downtime_limit_ms;
 }
 
@@ -354,7 +368,8 @@ source_precopy(MigrationSource *source, GError **error)
         SourcePass pass;
         guint64 pending = 0;
 
-        progress.sent = g_array_index(source->statistics.info.passes, MigrationPass, source->number - 1).reported_pages;
+        const GArray *passes = source->statistics.info.passes; /* which only this thread changes */
+        progress.sent = g_array_index(passes, MigrationPass, passes->len - 1).reported_pages;
         source_begin_pass(source, &pass);
         pass.cpu_ns = clock_host_cpu_ns();
         if (!make_due_moves(source, error) || !source_collect(source, &pass, &pending, error))

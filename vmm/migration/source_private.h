@@ -20,6 +20,7 @@ typedef struct {
  * @discards: DlLogStats.discards when the sender last knew what of RAM exists
  * @due_us: when all that was sent so far was due under the bandwidth limit
  * @bandwidth: bytes a second, as measured; 0: not yet
+ * @measured_bytes, @measured_ns: what it is measured by next
  * @stopped_ns: when the guest was stopped for good
  */
 struct MigrationSource {
@@ -48,6 +49,8 @@ struct MigrationSource {
     gint64 last_frame_us;
     guint64 number; /* of the pass */
     double bandwidth;
+    guint64 measured_bytes;
+    gint64 measured_ns;
     gint64 collected_ns;
     gint64 stopped_ns;
     gboolean quiesced, paused;

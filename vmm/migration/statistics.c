@@ -167,6 +167,8 @@ statistics_end_pass(Statistics *statistics, const MigrationPass *pass, const DlB
     double seconds = (double)MAX(pass->send_ns, 1) / 1e9;
 
     g_mutex_lock(&statistics->lock);
+    if (statistics->info.passes->len == 2 * MIGRATION_PASSES_KEPT)
+        g_array_remove_index(statistics->info.passes, MIGRATION_PASSES_KEPT);
     g_array_append_vals(statistics->info.passes, pass, 1);
     statistics->info.pages_per_second = (double)(pass->normal_pages + pass->zero_pages) / seconds;
     g_mutex_unlock(&statistics->lock);

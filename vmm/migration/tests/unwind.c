@@ -362,6 +362,46 @@ test_goes_on_until_told(void)
     g_assert_cmpuint(rig_compare(rig), ==, 0);
 }
 
+/* So little is ever sent that no single pass measures a bandwidth: that is no reason to go on and on. */
+static void
+test_little_to_send(void)
+{
+    const RigConfig config = {
+        .memory_bytes = 32 * MIB, .parameters = {.max_bandwidth = MIB}, .workload = "pattern=hotspot pages=20"};
+    g_autoptr(Rig) rig = rig_new(&config);
+    g_auto(MigrationInfo) info = {0};
+
+    begin(rig);
+    wait_for_both(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    migration_source_query(rig->source, &info);
+    g_test_message("%u passes, the first sent %" G_GUINT64_FORMAT " bytes", info.passes->len,
+                   g_array_index(info.passes, MigrationPass, 0).transferred_bytes);
+    g_assert_cmpuint(info.passes->len, <, 20);
+}
+
+/* A migration may go on for days. */
+static void
+test_many_passes(void)
+{
+    const MigrationEvents none = {0};
+    const guint64 n = UINT64_C(3) * MIGRATION_PASSES_KEPT;
+    g_auto(MigrationInfo) info = {0};
+    Statistics statistics;
+
+    statistics_init(&statistics, &none);
+    for (guint64 number = 1; number <= n; number++)
+        statistics_end_pass(&statistics, &(const MigrationPass){.number = number}, NULL);
+    statistics_query(&statistics, &info);
+    statistics_clear(&statistics);
+    g_assert_cmpuint(info.passes->len, ==, UINT64_C(2) * MIGRATION_PASSES_KEPT);
+    for (guint i = 0; i < info.passes->len; i++) {
+        guint64 left_out = i < MIGRATION_PASSES_KEPT ? 0 : MIGRATION_PASSES_KEPT;
+        g_assert_cmpuint(g_array_index(info.passes, MigrationPass, i).number, ==, i + 1 + left_out);
+    }
+}
+
 /* --- nothing is left behind --- */
 
 static guint
@@ -415,6 +455,8 @@ main(int argc, char **argv)
     g_test_add_data_func("/unwind/no-memory/hugetlb-2M/an-error-before-go", GUINT_TO_POINTER(DL_RAM_HUGETLB_2M), test_no_memory);
     g_test_add_func("/unwind/auto-converge/slows-down-and-arrives", test_throttled);
     g_test_add_func("/unwind/no-convergence/goes-on-until-told", test_goes_on_until_told);
+    g_test_add_func("/unwind/little-to-send/arrives-in-a-few-passes", test_little_to_send);
+    g_test_add_func("/unwind/very-many-passes/the-first-and-the-last-are-kept", test_many_passes);
     g_test_add_func("/unwind/12-migrations/no-fd-and-no-thread-left", test_leaves_nothing);
     return g_test_run();
 }
