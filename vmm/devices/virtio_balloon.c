@@ -382,6 +382,10 @@ virtio_balloon_new(GuestRam *ram)
     balloon->unit = kind == DL_RAM_SHMEM_THP ? DL_PAGE_SIZE : dl_ram_kind_page_size(kind);
     if (balloon->unit > DL_PAGE_SIZE)
         balloon->given = dl_bitmap_new(dl_layout_n_bits(guest_ram_layout(ram)));
-    virtio_device_init(&balloon->base, &balloon_class, ram, 0, balloon->config, CONFIG_BYTES);
+    /* a page that is used again before the host heard of it would go when the rest of its larger page is given; on every kind of RAM,
+       since a guest may be migrated to another */
+    guint64 features = UINT64_C(1) << VIRTIO_BALLOON_F_MUST_TELL_HOST;
+
+    virtio_device_init(&balloon->base, &balloon_class, ram, features, balloon->config, CONFIG_BYTES);
     return &balloon->base;
 }

@@ -62,6 +62,7 @@ start(Stage *stage)
 {
     driver_start_machine(stage->machine);
     driver_start(&stage->driver, G_MAXUINT64, 2);
+    g_assert_true(stage->driver.features & UINT64_C(1) << VIRTIO_BALLOON_F_MUST_TELL_HOST);
 }
 
 static void
