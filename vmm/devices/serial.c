@@ -304,8 +304,9 @@ serial_output_ready(Serial *serial)
 static gboolean
 save(gpointer user, GByteArray *out, GError **error G_GNUC_UNUSED)
 {
-    const Serial *serial = user;
+    Serial *serial = user;
 
+    g_mutex_lock(&serial->lock); /* input comes while the machine is paused, too */
     wire_put_u8(out, serial->ier);
     wire_put_u8(out, serial->fcr);
     wire_put_u8(out, serial->lcr);
@@ -317,6 +318,7 @@ save(gpointer user, GByteArray *out, GError **error G_GNUC_UNUSED)
     for (guint i = 0; i < FIFO_DEPTH; i++)
         wire_put_u8(out, i < serial->n_sending ? (guint8)serial->sending[i] : 0);
     console_buffer_save(&serial->input, out);
+    g_mutex_unlock(&serial->lock);
     return TRUE;
 }
 

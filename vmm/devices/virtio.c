@@ -228,6 +228,7 @@ virtio_device_saved_bytes(const VirtioDevice *device)
 void
 virtio_device_save(VirtioDevice *device, GByteArray *out)
 {
+    g_mutex_lock(&device->lock); /* the machine is paused, but what is typed, and a balloon's target, come all the same */
     wire_put_u32(out, device->class->id);
     wire_put_u32(out, device->status);
     wire_put_u32(out, __atomic_load_n(&device->interrupt_status, __ATOMIC_SEQ_CST));
@@ -236,6 +237,7 @@ virtio_device_save(VirtioDevice *device, GByteArray *out)
         virtqueue_save(&device->queues[i], out);
     if (device->class->save)
         device->class->save(device, out);
+    g_mutex_unlock(&device->lock);
 }
 
 static const char *

@@ -27,7 +27,7 @@ typedef struct VirtioDevice VirtioDevice;
  * is to be called again at once. May be NULL
  * @write_config: @size bytes (1, 2 or 4) of the configuration space, which then changes; with the lock held. NULL: nothing can be written
  * @reset: forgets what a driver had begun. May be NULL
- * @save, @load: what the instance has beyond the queues; load() answers FALSE to what it did not or would not save. May be NULL
+ * @save, @load: what the instance has beyond the queues; load() answers FALSE to what it did not or would not save; with the lock held. May be NULL
  * @settle: puts what the driver was told is done where another host finds it; nothing is being processed, the lock is not held. May be NULL
  * @state_bytes: save() writes exactly so many
  */
@@ -106,6 +106,7 @@ gboolean virtio_device_process(VirtioDevice *device);
 /** virtio_device_quiesce: serves no more, and settles. FALSE: that failed; it serves on. */
 gboolean virtio_device_quiesce(VirtioDevice *device, GError **error);
 void virtio_device_unquiesce(VirtioDevice *device);
+/** virtio_device_save: takes the lock. */
 void virtio_device_save(VirtioDevice *device, GByteArray *out);
 /** virtio_device_load: FALSE: impossible or another device's state; the device is then reset. Errors: INVALID. */
 gboolean virtio_device_load(VirtioDevice *device, WireReader *reader, GError **error);
