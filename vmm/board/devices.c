@@ -133,7 +133,7 @@ terminal_output_ready(gpointer user)
 static void
 terminal_quit(gpointer user)
 {
-    machine_shut_down(((BoardDevices *)user)->machine, MACHINE_POWERED_OFF);
+    machine_shut_down(((BoardDevices *)user)->machine, MACHINE_QUIT);
 }
 
 /* Last of all: its thread knows the devices. */

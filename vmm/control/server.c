@@ -117,9 +117,14 @@ note_machine_end(gpointer user)
     ControlServer *server = user;
 
     switch (machine_state(server->machine)) {
-    case MACHINE_SHUT_DOWN:
-        emit_shutdown(server, TRUE, machine_end(server->machine) == MACHINE_RESET ? "guest-reset" : "guest-shutdown");
+    case MACHINE_SHUT_DOWN: {
+        MachineEnd how = machine_end(server->machine);
+        emit_shutdown(server, how != MACHINE_QUIT,
+                      how == MACHINE_QUIT    ? "host-ui"
+                      : how == MACHINE_RESET ? "guest-reset"
+                                             : "guest-shutdown");
         break;
+    }
     case MACHINE_CRASHED:
         emit_shutdown(server, TRUE, "guest-panic");
         break;

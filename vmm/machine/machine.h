@@ -27,11 +27,12 @@ typedef enum {
     MACHINE_STOPPED,   /* machine_stop(): the threads are gone; a machine that had crashed or shut down stays that */
 } MachineState;
 
-/** How a guest ended by itself. A reset ends the machine too: whoever wants it to run again builds a new one. */
+/** How a guest ended by itself, or by its user at the terminal (MACHINE_QUIT). A reset ends the machine too: whoever wants it to run again builds a new one. */
 typedef enum {
     MACHINE_NOT_ENDED,
     MACHINE_POWERED_OFF,
     MACHINE_RESET,
+    MACHINE_QUIT,
 } MachineEnd;
 
 /**
@@ -101,7 +102,7 @@ void machine_kick(Machine *machine);
 MachineState machine_state(Machine *machine);
 /** machine_crash_reason: in words, one line without a full stop; NULL unless crashed. Valid until machine_free(). */
 const char *machine_crash_reason(Machine *machine);
-/** machine_shut_down: for devices: the guest asked for it. The first end wins. Callable on a vCPU's thread. */
+/** machine_shut_down: for devices: the guest asked for it, or its user at the terminal did. The first end wins. Callable on a vCPU's thread. */
 void machine_shut_down(Machine *machine, MachineEnd how);
 /** machine_end: how the guest shut down; MACHINE_NOT_ENDED unless the state is SHUT_DOWN. */
 MachineEnd machine_end(Machine *machine);

@@ -205,14 +205,16 @@ test_guest_ends(void)
 {
     static const struct {
         MachineEnd end;
+        gboolean guest;
         const char *reason;
-    } cases[] = {{MACHINE_POWERED_OFF, "guest-shutdown"}, {MACHINE_RESET, "guest-reset"}};
+    } cases[] = {
+        {MACHINE_POWERED_OFF, TRUE, "guest-shutdown"}, {MACHINE_RESET, TRUE, "guest-reset"}, {MACHINE_QUIT, FALSE, "host-ui"}};
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(Stage) stage = small_stage(ENDLESS);
         g_autoptr(QmpClient) client = qmp_client_new(stage->path);
         machine_shut_down(board_machine(stage->run->board), cases[i].end);
-        expect_shutdown(client, TRUE, cases[i].reason);
+        expect_shutdown(client, cases[i].guest, cases[i].reason);
         g_autoptr(JsonNode) stopped = qmp_client_wait_event(client, "STOP");
         g_autoptr(JsonNode) status = qmp_client_must(client, "query-status", NULL);
         g_assert_cmpstr(qmp_string(status, "status"), ==, "shutdown");
