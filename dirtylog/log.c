@@ -307,6 +307,7 @@ dl_log_stats(DlLog *log, DlLogStats *stats)
     stats->ring_resyncs = __atomic_load_n(&log->stats.ring_resyncs, __ATOMIC_RELAXED);
     stats->faults = __atomic_load_n(&log->stats.faults, __ATOMIC_RELAXED);
     stats->discards = __atomic_load_n(&log->stats.discards, __ATOMIC_RELAXED);
+    stats->gaps = __atomic_load_n(&log->stats.gaps, __ATOMIC_ACQUIRE);
 }
 
 guint64

@@ -74,6 +74,12 @@ hand_on(Move *move, GError **error)
     return TRUE;
 }
 
+static void
+count_gap(DlLog *log)
+{
+    __atomic_fetch_add(&log->stats.gaps, 1, __ATOMIC_RELEASE);
+}
+
 /* A is released and B did not come: A again, with everything dirty. */
 static void
 bring_back(Move *move, GError **error)
@@ -88,6 +94,7 @@ bring_back(Move *move, GError **error)
         dl_instance_free(log->instance);
         log->instance = dl_instance_new(log, &dl_none_class, NULL, NULL);
         __atomic_store_n(&log->class, &dl_none_class, __ATOMIC_RELEASE);
+        count_gap(log);
     }
     dl_log_report_all(log);
 }
@@ -204,6 +211,8 @@ move_locked(DlLog *log, const DlTrackerClass *class, const DlTrackerOptions *opt
         log->instance = move.to;
         __atomic_store_n(&log->class, class, __ATOMIC_RELEASE);
         dl_instance_free(move.from);
+        if (class == &dl_none_class)
+            count_gap(log);
     }
     if (result)
         *result = move.result;

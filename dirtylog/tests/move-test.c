@@ -223,6 +223,28 @@ test_failed_collect(void)
     g_assert_cmpuint(orders.armed, ==, 0);
 }
 
+/* Neither comes: all is reported, nothing is tracked from then on, and the log says that there is a gap. */
+static void
+test_neither_comes(void)
+{
+    g_auto(Tracked) tracked = {0};
+    g_autoptr(GError) error = NULL;
+    DlLogStats before, after;
+
+    if (!open_at(&tracked, "none"))
+        return;
+    g_assert_true(dl_log_move_to_class(tracked.log, &fake_process, NULL, NULL, &error));
+    static const DlTrackerClass other = FAKE(DL_HOLDS_PROCESS);
+    orders.fail_arm = TRUE;
+    dl_log_stats(tracked.log, &before);
+    g_assert_false(dl_log_move_to_class(tracked.log, &other, NULL, NULL, &error));
+    dl_log_stats(tracked.log, &after);
+    g_assert_cmpstr(dl_log_tracker(tracked.log)->name, ==, "none");
+    g_assert_cmpuint(dl_consumer_pending(tracked.consumer), ==, tracked.n_pages);
+    g_assert_cmpuint(after.gaps, ==, before.gaps + 1);
+    g_assert_cmpuint(orders.armed, ==, 0);
+}
+
 /* --- under load --- */
 
 typedef struct {
@@ -321,6 +343,7 @@ main(int argc, char **argv)
     g_test_add_func("/move/to-none-reports-what-was-left", test_to_none_reports_what_was_left);
     g_test_add_func("/move/on-the-same-registration-pauses-or-reports-all", test_same_registration);
     g_test_add_func("/move/a-tracker-that-cannot-be-had-leaves-the-former-active", test_failures);
+    g_test_add_func("/move/neither-comes-back/the-log-counts-a-gap", test_neither_comes);
     g_test_add_func("/move/a-failed-last-collect-loses-nothing", test_failed_collect);
     g_test_add_data_func("/move/under-load-loses-nothing/shmem", GUINT_TO_POINTER(DL_RAM_SHMEM), test_under_load);
     g_test_add_data_func("/move/under-load-loses-nothing/shmem-thp", GUINT_TO_POINTER(DL_RAM_SHMEM_THP), test_under_load);

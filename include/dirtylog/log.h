@@ -133,6 +133,8 @@ gboolean dl_log_ring_full(DlLog *log, guint vcpu, GError **error);
  * @ring_resyncs: times our position had to be searched again after an overflow
  * @faults: write-protect faults that a handler thread resolved (uffd-wp)
  * @discards: dl_log_discard() calls: while it stays the same, no page has gone that was there
+ * @gaps: moves that ended in `none`, as asked or because neither tracker could be armed: from then until the next one's
+ *   arming no store is reported
  */
 typedef struct {
     guint64 ring_full_exits;
@@ -140,6 +142,7 @@ typedef struct {
     guint64 ring_resyncs;
     guint64 faults;
     guint64 discards;
+    guint64 gaps;
 } DlLogStats;
 void dl_log_stats(DlLog *log, DlLogStats *stats);
 

@@ -61,6 +61,8 @@ source_start_tracking(MigrationSource *source, GError **error)
     gboolean stays = !none && (!source->tracker || g_str_equal(source->tracker, source->tracker_before));
     DlLogStats stats;
 
+    dl_log_stats(source->log, &stats);
+    source->gaps = stats.gaps;
     source->consumer = dl_log_subscribe(source->log);
     if (stays             ? !dl_log_harvest(source->log, error)
         : source->tracker ? !dl_log_move(source->log, source->tracker, NULL, NULL, error)
@@ -231,6 +233,21 @@ source_send_pending(MigrationSource *source, SourcePass *pass, gboolean rearm, G
     return TRUE;
 }
 
+/* Somebody's move may have ended with no tracker at all: what was written since then nobody knows. */
+static gboolean
+check_gaps(MigrationSource *source, GError **error)
+{
+    DlLogStats stats;
+
+    dl_log_stats(source->log, &stats);
+    if (stats.gaps == source->gaps && dl_log_tracker(source->log)->holds != DL_HOLDS_NOTHING)
+        return TRUE;
+    g_set_error_literal(error, MIGRATION_ERROR, MIGRATION_ERROR_FAILED,
+                        "for a while no tracker was active while the guest was migrated, and what it wrote then is not known: "
+                        "migrate again");
+    return FALSE;
+}
+
 gboolean
 source_collect(MigrationSource *source, SourcePass *pass, guint64 *pending, GError **error)
 {
@@ -239,7 +256,7 @@ source_collect(MigrationSource *source, SourcePass *pass, guint64 *pending, GErr
     gint64 end = clock_now_ns();
 
     pass->figures.harvest_ns += end - start;
-    if (!collected)
+    if (!collected || !check_gaps(source, error))
         return FALSE;
     *pending = dl_consumer_pending(source->consumer);
     MigrationInfo *info = statistics_lock(&source->statistics);

@@ -18,7 +18,9 @@ typedef struct {
  * @taken: pages that were taken from @consumer and are being sent
  * @reported: all that this pass took, for the events
  * @discards: DlLogStats.discards when the sender last knew what of RAM exists
+ * @gaps: DlLogStats.gaps when tracking began
  * @due_us: when all that was sent so far was due under the bandwidth limit
+ * @paced_by: the limit by which @due_us was reckoned last
  * @bandwidth: bytes a second, as measured; 0: not yet
  * @measured_bytes, @measured_ns: what it is measured by next
  * @stopped_ns: when the guest was stopped for good
@@ -45,7 +47,9 @@ struct MigrationSource {
     const char *tracker_before;
     Throttle *throttle;
     guint64 discards;
+    guint64 gaps;
     gint64 due_us;
+    guint64 paced_by;
     gint64 last_frame_us;
     guint64 number; /* of the pass */
     double bandwidth;

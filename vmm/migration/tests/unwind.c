@@ -402,6 +402,28 @@ test_many_passes(void)
     }
 }
 
+/* Nobody's tracker is active for a while: what the guest wrote then is lost, so the migration is. */
+static void
+test_gap(gconstpointer data)
+{
+    const RigConfig config = {.parameters = {.max_bandwidth = MIB}};
+    g_autoptr(Rig) rig = rig_new(&config);
+
+    begin(rig);
+    wait_for_status(rig, MIGRATION_ACTIVE);
+    g_assert_true(dl_log_move(board_log(rig->from->board), "none", NULL, NULL, NULL));
+    if (data)
+        g_assert_true(dl_log_move(board_log(rig->from->board), data, NULL, NULL, NULL));
+    rig->config.parameters.max_bandwidth = 0; /* in the middle of a wait for the old one */
+    g_assert_true(migration_source_set_parameters(rig->source, &rig->config.parameters, NULL));
+    wait_for_both(rig);
+    rig_expect(rig, MIGRATION_FAILED, MIGRATION_FAILED);
+    g_autofree char *error = source_error(rig);
+    g_assert_nonnull(strstr(error, "no tracker was active"));
+    g_assert_true(rig_runs(rig->from));
+    check_arrives(rig);
+}
+
 /* --- nothing is left behind --- */
 
 static guint
@@ -457,6 +479,8 @@ main(int argc, char **argv)
     g_test_add_func("/unwind/no-convergence/goes-on-until-told", test_goes_on_until_told);
     g_test_add_func("/unwind/little-to-send/arrives-in-a-few-passes", test_little_to_send);
     g_test_add_func("/unwind/very-many-passes/the-first-and-the-last-are-kept", test_many_passes);
+    g_test_add_data_func("/unwind/no-tracker/fails", NULL, test_gap);
+    g_test_add_data_func("/unwind/no-tracker-for-a-while/fails", "kvm-bitmap", test_gap);
     g_test_add_func("/unwind/12-migrations/no-fd-and-no-thread-left", test_leaves_nothing);
     return g_test_run();
 }
