@@ -13,6 +13,7 @@
 #include <migration/statistics.h>
 
 #define IDLE_LIMIT_MS 60000
+#define HELLO_LIMIT_MS 2000
 
 typedef struct {
     gboolean there;
@@ -76,6 +77,17 @@ set_caps(MigrationDestination *destination)
     destination->stream.cap[FRAME_SECTION] = STREAM_SECTION_HEAD + (guint32)MIN(most, (gsize)STREAM_SECTION_MAX);
 }
 
+/* Who has connected and says nothing keeps the next one out, if there may be one. */
+static gint64
+hello_deadline(const MigrationDestination *destination)
+{
+    gint64 deadline = idle_deadline(destination);
+
+    if (!destination->listener || !channel_listener_has_more(destination->listener))
+        return deadline;
+    return MIN(deadline, g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * HELLO_LIMIT_MS);
+}
+
 /* A peer comes, and what it says of its guest is taken or refused. */
 static gboolean
 meet(MigrationDestination *destination, GError **error)
@@ -89,7 +101,7 @@ meet(MigrationDestination *destination, GError **error)
     stream_clear(&destination->stream);
     stream_init(&destination->stream, destination->channel);
     set_caps(destination);
-    if (!stream_receive(&destination->stream, FRAME_BIT(FRAME_HELLO), idle_deadline(destination), &frame, error))
+    if (!stream_receive(&destination->stream, FRAME_BIT(FRAME_HELLO), hello_deadline(destination), &frame, error))
         return FALSE;
     return hello_check(destination->board, frame.payload, frame.length, error);
 }

@@ -16,7 +16,7 @@
  * @channel: connected already, taken over; made with @cancel, if that is given
  * @cancel: as above
  * @tls_creds, @stall_limit_ms: as in ChannelOptions
- * @idle_limit_ms: how long the source may say nothing between two frames; 0: 60 s
+ * @idle_limit_ms: how long the source may say nothing between two frames; 0: 60 s. Before its hello, 2 s where others may come
  * @hold: after GO the guest is this side's, but stays paused (one machine_pause() to undo)
  */
 typedef struct {
