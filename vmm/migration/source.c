@@ -115,7 +115,7 @@ source_wait(MigrationSource *source, gint64 until_us, SourceCondition condition,
 static gboolean
 bandwidth_changed(MigrationSource *source)
 {
-    return !source->parameters.max_bandwidth;
+    return source->parameters.max_bandwidth != source->paced_by;
 }
 
 gboolean
@@ -136,7 +136,11 @@ source_pace(gpointer user, guint64 bytes, GError **error)
         return TRUE;
     source->due_us =
         MAX(source->due_us, source->last_frame_us - BURST_US) + (gint64)((double)bytes * G_USEC_PER_SEC / (double)limit);
-    return source->due_us <= source->last_frame_us || source_wait(source, source->due_us, bandwidth_changed, error);
+    source->paced_by = limit;
+    if (source->due_us > source->last_frame_us && !source_wait(source, source->due_us, bandwidth_changed, error))
+        return FALSE;
+    source->due_us = MIN(source->due_us, g_get_monotonic_time()); /* under another limit the old debt is none */
+    return TRUE;
 }
 
 /* --- from the beginning to the end --- */

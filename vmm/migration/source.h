@@ -73,6 +73,6 @@ gboolean migration_source_move_tracker(MigrationSource *source, const char *name
 
 /**
  * migration_source_resolve: a person has looked at the destination. @run: the guest goes on here (the destination must be dead, or it
- * runs twice); else it stays paused, and the migration counts as completed. Errors: INVALID: nothing to resolve.
+ * runs twice); else it stays paused for good, as after `completed`. The status stays `failed` either way. Errors: INVALID: nothing to resolve.
  */
 gboolean migration_source_resolve(MigrationSource *source, gboolean run, GError **error);
