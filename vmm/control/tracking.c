@@ -8,9 +8,10 @@ struct Tracking {
     DlRamKind ram;
     gboolean has_rings;
 
-    GMutex lock; /* guards all down to `former`; held over a move */
+    GMutex lock; /* guards all down to `borrowed`; held over a move */
     GPtrArray *holders;
-    const DlTrackerFacts *former; /* what the borrower moves back to; NULL: nothing is borrowed */
+    const DlTrackerFacts *former; /* what is to come back; NULL: what is active stays */
+    gboolean borrowed;
 
     GMutex probes_lock;
     DlProbe *probes; /* NULL until somebody asks */
@@ -78,6 +79,19 @@ tracking_set(Tracking *tracking, const char *name, const DlTrackerFacts **from, 
     return ok;
 }
 
+/* With the lock held: what was there before the borrower comes back, when nobody needs it otherwise any more. */
+static void
+settle(Tracking *tracking)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!tracking->former || tracking->borrowed || (is_none(tracking->former) && tracking->holders->len))
+        return;
+    const DlTrackerFacts *former = g_steal_pointer(&tracking->former);
+    if (!dl_log_move(tracking->log, former->name, NULL, NULL, &error))
+        g_message("the tracker stays %s after the measurement: %s", dl_log_tracker(tracking->log)->name, error->message);
+}
+
 void
 tracking_hold(Tracking *tracking, const char *who)
 {
@@ -91,6 +105,7 @@ tracking_release(Tracking *tracking, const char *who)
 {
     g_mutex_lock(&tracking->lock);
     g_ptr_array_remove(tracking->holders, (gpointer)who);
+    settle(tracking);
     g_mutex_unlock(&tracking->lock);
 }
 
@@ -100,7 +115,9 @@ tracking_borrow(Tracking *tracking, const DlTrackerFacts *facts, GError **error)
     g_mutex_lock(&tracking->lock);
     const DlTrackerFacts *active = dl_log_tracker(tracking->log);
     gboolean ok = dl_log_move(tracking->log, facts->name, NULL, NULL, error);
-    tracking->former = ok && active != facts ? active : NULL;
+    tracking->borrowed = ok;
+    if (ok && active != facts && !tracking->former)
+        tracking->former = active;
     g_mutex_unlock(&tracking->lock);
     return ok;
 }
@@ -108,12 +125,9 @@ tracking_borrow(Tracking *tracking, const DlTrackerFacts *facts, GError **error)
 void
 tracking_give_back(Tracking *tracking)
 {
-    g_autoptr(GError) error = NULL;
-
     g_mutex_lock(&tracking->lock);
-    const DlTrackerFacts *former = g_steal_pointer(&tracking->former);
-    if (former && !(is_none(former) && tracking->holders->len) && !dl_log_move(tracking->log, former->name, NULL, NULL, &error))
-        g_message("the tracker stays %s after the measurement: %s", dl_log_tracker(tracking->log)->name, error->message);
+    tracking->borrowed = FALSE;
+    settle(tracking);
     g_mutex_unlock(&tracking->lock);
 }
 

@@ -28,8 +28,7 @@ void tracking_release(Tracking *tracking, const char *who);
 
 /**
  * tracking_borrow: @facts becomes active for a while; nothing is moved where it is already. One borrower at a time.
- * tracking_give_back moves back, unless the user has chosen another in between, or the log would be without a tracker while
- * somebody holds. What fails there leaves the borrowed one active, with a message.
+ * tracking_give_back moves back, unless the user has chosen another in between; to `none` only once nobody holds any more. What fails there leaves the borrowed one active, with a message.
  */
 gboolean tracking_borrow(Tracking *tracking, const DlTrackerFacts *facts, GError **error);
 void tracking_give_back(Tracking *tracking);

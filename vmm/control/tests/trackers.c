@@ -2,6 +2,7 @@
 /* Moving trackers, and measuring the dirty rate, on a guest that writes all the time: nothing is lost. */
 #include <string.h>
 
+#include "control/tracking.h"
 #include "moves.h"
 #include "stage.h"
 
@@ -291,6 +292,23 @@ test_end_while_measuring(void)
     g_assert_cmpint(g_get_monotonic_time() - start, <, (gint64)30 * G_USEC_PER_SEC);
 }
 
+/* A measurement that began before a migration and ended within it. */
+static void
+test_none_comes_back_last(void)
+{
+    g_autoptr(GuestRun) run = guest_run_new((BoardConfig){.memory_bytes = 8 << 20, .vcpus = 1}, "pages=1 passes=1");
+    g_autoptr(Tracking) tracking = tracking_new(run->board);
+    DlLog *log = board_log(run->board);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(tracking_borrow(tracking, dl_tracker_facts_by_name("kvm-bitmap"), &error));
+    tracking_hold(tracking, "a test");
+    tracking_give_back(tracking);
+    g_assert_cmpstr(dl_log_tracker(log)->name, ==, "kvm-bitmap");
+    tracking_release(tracking, "a test");
+    g_assert_cmpstr(dl_log_tracker(log)->name, ==, "none");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -308,5 +326,6 @@ main(int argc, char **argv)
     g_test_add_func("/trackers/sampling-finds-all-or-nothing", test_sampling);
     g_test_add_func("/trackers/arguments-that-cannot-be-are-refused", test_bad_arguments);
     g_test_add_func("/trackers/the-server-ends-during-a-measurement", test_end_while_measuring);
+    g_test_add_func("/trackers/none-comes-back-when-nobody-needs-a-tracker", test_none_comes_back_last);
     return g_test_run();
 }
