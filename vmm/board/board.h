@@ -60,6 +60,7 @@ typedef struct {
     gboolean stock;
     gboolean populate;
     guint32 dirty_ring_entries;
+    int console_fd;
     const guint8 *kernel;
     gsize kernel_size;
     const guint8 *initrd;
@@ -74,7 +75,6 @@ typedef struct {
     gboolean terminal;
     BoardConsole console;
     gpointer console_user;
-    int console_fd;
 } BoardConfig;
 
 typedef struct Board Board;
