@@ -7,6 +7,8 @@
  * that maps the page again (protected, as the marker asks), and when the page is then taken out of the file it is unmapped a second time, as
  * for a truncation, and no marker is left. The next store to the place is not reported.
  *
+ * That is how it looks from outside and from reading the source; the loss itself is what this program shows.
+ *
  *     gcc -O2 -pthread -o uffd_wp_punch uffd_wp_punch.c && ./uffd_wp_punch
  *
  * Protects one page, punches it while another thread loads it, and looks at the page's write-protect bit in /proc/self/pagemap (bit 57), up to

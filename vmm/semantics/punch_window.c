@@ -3,8 +3,8 @@
  * A page is written between the flush of its page table entry and its removal: the store goes to a page that is about to be thrown away, and the
  * next load reads zeroes. No tracker can say so; told to the log, the range is reported, and a copy that is read afterwards is right.
  *
- * There is worse for uffd-wp: the removal flushes the page table once more, and that flush forgets the write-protection (the kernel drops
- * the marker with a page that it takes out of the file). A page that was faulted in again in between, by a load, is unprotected from then
+ * There is worse for uffd-wp: the removal flushes the page table once more, and that flush forgets the write-protection (it seems that the
+ * kernel leaves no marker for a page that it takes out of the file). A page that was faulted in again in between, by a load, is unprotected from then
  * on, and its next store is lost: seen in 6 of 4,800 runs of the control. The log's discard protects the range again after the punch.
  */
 #include <fcntl.h>
