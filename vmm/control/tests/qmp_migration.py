@@ -6,15 +6,12 @@
 """
 import json
 import os
-import select
-import socket
-import struct
 import sys
-import threading
 import time
 
 import qmp_session
 from qmp_session import Guest, run_tests
+from relay import GO, RUNNING, Relay
 
 RAM_BYTES = 32 << 20
 
@@ -238,51 +235,9 @@ def test_cancel_in_pre_switchover(dirtylab, path):
         assert report["x-dirtylab-pages"] > 0, report
 
 
-class Thief(threading.Thread):
-    """Between the two sides: hands on what passes, until LOADED has. Then it keeps the GO, or the answer to it, to itself, and hangs up."""
-
-    HEADER = struct.Struct("<IHHIIQQ")  # magic, version, type, length, number, two checksums
-    LOADED, RUNNING = 9, 11
-
-    def __init__(self, path, onward, take_go):
-        super().__init__(daemon=True)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        self.listener.listen(1)
-        self.onward, self.take_go = onward, take_go
-
-    def run(self):
-        with socket.socket(socket.AF_UNIX) as destination:
-            source, _ = self.listener.accept()
-            with source:
-                destination.connect(self.onward)
-                self.hand_on(source, destination)
-
-    def hand_on(self, source, destination):
-        answers, loaded = b"", False
-        while True:
-            for ready in select.select([source, destination], [], [], qmp_session.LIMIT)[0]:
-                data = ready.recv(65536)
-                if not data or (ready is source and loaded and self.take_go):
-                    return
-                if ready is source:
-                    destination.sendall(data)
-                    continue
-                answers += data
-                while len(answers) >= self.HEADER.size:
-                    _, _, kind, length, *_ = self.HEADER.unpack_from(answers)
-                    if len(answers) < self.HEADER.size + length:
-                        break
-                    if kind == self.RUNNING:
-                        return
-                    loaded = loaded or kind == self.LOADED
-                    source.sendall(answers[:self.HEADER.size + length])
-                    answers = answers[self.HEADER.size + length:]
-
-
-def lose_hand_over(dirtylab, path, take_go):
+def lose_hand_over(dirtylab, path, keep):
     """A source whose GO, or the answer to it, was lost; and what came of the destination."""
-    Thief(f"{path}.thief", f"{path}.stream", take_go).start()
+    Relay(f"{path}.thief", f"{path}.stream", keep).start()
     first, second = Guest(dirtylab, f"{path}1"), Guest(dirtylab, f"{path}2", "--incoming", f"unix:{path}.stream")
     source, destination = first.connect(), second.connect()
     assert source.execute("migrate", uri=f"unix:{path}.thief") == {}
@@ -297,7 +252,7 @@ def lose_hand_over(dirtylab, path, take_go):
 
 def test_go_was_lost(dirtylab, path):
     """The destination has not run it: here it may."""
-    first, source, second, destination = lose_hand_over(dirtylab, path, take_go=True)
+    first, source, second, destination = lose_hand_over(dirtylab, path, GO)
     with first, second:
         assert destination.ended() and second.wait() == 1
         assert source.execute("x-dirtylab-resolve-handover", run=True) == {}
@@ -314,7 +269,7 @@ def test_go_was_lost(dirtylab, path):
 
 def test_answer_was_lost(dirtylab, path):
     """The destination runs it: here it is gone."""
-    first, source, second, destination = lose_hand_over(dirtylab, path, take_go=False)
+    first, source, second, destination = lose_hand_over(dirtylab, path, RUNNING)
     with first, second:
         poll(destination, "completed")
         assert destination.execute("query-status") == {"status": "running", "running": True}
