@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The manual pages say what the program does: each option of a subcommand's --help is on its page and each on the page is an option,
-# each subcommand is on the program's page, and groff finds nothing to warn of.
-#   check.sh DIRTYLAB FOLDER-OF-PAGES
+# each subcommand is on the program's page, each public function and no other on the library's, and groff finds nothing to warn of.
+#   check.sh DIRTYLAB FOLDER-OF-PAGES FOLDER-OF-HEADERS PAGE-THAT-WAS-MADE...
 set -uo pipefail
 dirtylab=$1
 pages=$2
+headers=$3
+made=("${@:4}")
 number=0
 
 result() { # what is wrong (nothing: all is well), name
@@ -37,9 +39,14 @@ for name in "${subcommands[@]}"; do
     result "$(diff <("$dirtylab" "$name" --help | options) <(sed -n '/^\.SH OPTIONS/,/^\.SH/p' "$page" | grep -A1 '^\.TP' | options))" \
         "$name: the page has the options of --help, and no other"
 done
+
+# A declaration names its function right before the parenthesis; the page writes it in bold, with one behind.
+result "$(diff <(grep -rhoE '\bdl_[a-z0-9_]+\(' "$headers" | sort -u) \
+    <(grep -oE 'fBdl_[a-z0-9_]+\\fR\(' "$pages/libdirtylog.3" | sed 's/^fB//; s/\\fR//' | sort -u))" "libdirtylog(3) has the functions of the headers, and no other"
+
 if command -v groff >/dev/null; then
-    for page in "$pages"/*.[135]; do
-        result "$(groff -man -Tutf8 -ww -z "$page" 2>&1)" "$(basename "$page"): groff has nothing to say"
+    for page in "$pages"/*.[135] "${made[@]}"; do
+        result "$(groff -man -t -Tutf8 -ww -z "$page" 2>&1)" "$(basename "$page"): groff has nothing to say"
     done
 fi
 echo "1..$number"
