@@ -362,6 +362,38 @@ test_goes_on_until_told(void)
     g_assert_cmpuint(rig_compare(rig), ==, 0);
 }
 
+static guint64
+transferred(Rig *rig)
+{
+    g_auto(MigrationInfo) info = {0};
+
+    migration_source_query(rig->source, &info);
+    return info.ram_transferred;
+}
+
+/* Under the old limit the first frame alone would be waited for longer than anybody waits here. */
+static void
+test_limit_changed_midway(gconstpointer data)
+{
+    const guint64 limit = GPOINTER_TO_UINT(data) * MIB;
+    const RigConfig config = {
+        .parameters = {.max_bandwidth = 100}, .memory_bytes = 16 * MIB, .workload = "pattern=random pages=100"};
+    g_autoptr(Rig) rig = rig_new(&config);
+
+    begin(rig);
+    for (guint i = 0; i < WAIT_MS && !transferred(rig); i++)
+        g_usleep(1000);
+    guint64 before = transferred(rig);
+    g_assert_cmpuint(before, >, 0);
+    g_assert_false(migration_source_wait(rig->source, 300));
+    g_assert_cmpuint(transferred(rig), ==, before); /* it waits */
+    rig->config.parameters.max_bandwidth = limit;
+    g_assert_true(migration_source_set_parameters(rig->source, &rig->config.parameters, NULL));
+    wait_for_both(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+}
+
 /* So little is ever sent that no single pass measures a bandwidth: that is no reason to go on and on. */
 static void
 test_little_to_send(void)
@@ -477,6 +509,8 @@ main(int argc, char **argv)
     g_test_add_data_func("/unwind/no-memory/hugetlb-2M/an-error-before-go", GUINT_TO_POINTER(DL_RAM_HUGETLB_2M), test_no_memory);
     g_test_add_func("/unwind/auto-converge/slows-down-and-arrives", test_throttled);
     g_test_add_func("/unwind/no-convergence/goes-on-until-told", test_goes_on_until_told);
+    g_test_add_data_func("/unwind/no-limit-any-more/holds-at-once", GUINT_TO_POINTER(0), test_limit_changed_midway);
+    g_test_add_data_func("/unwind/another-limit/holds-at-once", GUINT_TO_POINTER(64), test_limit_changed_midway);
     g_test_add_func("/unwind/little-to-send/arrives-in-a-few-passes", test_little_to_send);
     g_test_add_func("/unwind/very-many-passes/the-first-and-the-last-are-kept", test_many_passes);
     g_test_add_data_func("/unwind/no-tracker/fails", NULL, test_gap);
