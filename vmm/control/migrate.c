@@ -302,6 +302,7 @@ migrate_start(Migrate *migrate, const char *uri, const MigrationMove *moves, gui
         .tls_creds = or_null(settings.tls_creds),
         .tls_hostname = or_null(settings.tls_hostname),
         .parameters = settings.parameters,
+        .keep_tracker = TRUE, /* what comes back, and when, is for `tracking` to say */
         .moves = moves,
         .n_moves = n_moves,
         .guest_runs = guest_runs,

@@ -10,6 +10,7 @@ struct Tracking {
 
     GMutex lock; /* guards all down to `borrowed`; held over a move */
     GPtrArray *holders;
+    gboolean began_with_none;     /* the first holder found no tracker, and nobody has chosen one since */
     const DlTrackerFacts *former; /* what is to come back; NULL: what is active stays */
     gboolean borrowed;
 
@@ -73,13 +74,15 @@ tracking_set(Tracking *tracking, const char *name, const DlTrackerFacts **from, 
     if (from)
         *from = dl_log_tracker(tracking->log);
     gboolean ok = check_holders(tracking, name, error) && dl_log_move(tracking->log, name, NULL, result, error);
-    if (ok)
+    if (ok) {
         tracking->former = NULL;
+        tracking->began_with_none = FALSE;
+    }
     g_mutex_unlock(&tracking->lock);
     return ok;
 }
 
-/* With the lock held: what was there before the borrower comes back, when nobody needs it otherwise any more. */
+/* With the lock held: what was there before the borrower, or the first holder, comes back, when nobody needs it otherwise any more. */
 static void
 settle(Tracking *tracking)
 {
@@ -89,13 +92,15 @@ settle(Tracking *tracking)
         return;
     const DlTrackerFacts *former = g_steal_pointer(&tracking->former);
     if (!dl_log_move(tracking->log, former->name, NULL, NULL, &error))
-        g_message("the tracker stays %s after the measurement: %s", dl_log_tracker(tracking->log)->name, error->message);
+        g_message("the tracker stays %s: %s", dl_log_tracker(tracking->log)->name, error->message);
 }
 
 void
 tracking_hold(Tracking *tracking, const char *who)
 {
     g_mutex_lock(&tracking->lock);
+    if (!tracking->holders->len)
+        tracking->began_with_none = is_none(dl_log_tracker(tracking->log));
     g_ptr_array_add(tracking->holders, (gpointer)who);
     g_mutex_unlock(&tracking->lock);
 }
@@ -105,6 +110,10 @@ tracking_release(Tracking *tracking, const char *who)
 {
     g_mutex_lock(&tracking->lock);
     g_ptr_array_remove(tracking->holders, (gpointer)who);
+    if (!tracking->holders->len && tracking->began_with_none) {
+        tracking->former = dl_tracker_facts_by_name("none");
+        tracking->began_with_none = FALSE;
+    }
     settle(tracking);
     g_mutex_unlock(&tracking->lock);
 }

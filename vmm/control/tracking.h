@@ -21,7 +21,8 @@ gboolean tracking_set(Tracking *tracking, const char *name, const DlTrackerFacts
 
 /**
  * tracking_hold: from now on, until tracking_release(), the log is never without a tracker (once it has one). @who is said to whoever asks for `none`;
- * borrowed.
+ * borrowed. A holder that finds `none` may make any tracker active: `none` comes back when nobody holds or borrows any more, unless the user
+ * has chosen one meanwhile.
  */
 void tracking_hold(Tracking *tracking, const char *who);
 void tracking_release(Tracking *tracking, const char *who);

@@ -212,7 +212,9 @@ restore_tracker(MigrationSource *source)
         return;
     dl_log_unsubscribe(source->log, source->consumer);
     source->consumer = NULL;
-    if (g_str_equal(source->tracker_before, "none") && !dl_log_move(source->log, "none", NULL, NULL, &error))
+    if (source->keep_tracker || !g_str_equal(source->tracker_before, "none"))
+        return;
+    if (!dl_log_move(source->log, "none", NULL, NULL, &error))
         g_warning("the tracker of the migration stays active: %s", error->message);
 }
 
@@ -292,6 +294,7 @@ take_config(MigrationSource *source, const MigrationSourceConfig *config, GError
         (config->uri && !channel_check_uri(config->uri, error)))
         return FALSE;
     source->tracker = static_name(config->tracker);
+    source->keep_tracker = config->keep_tracker;
     for (guint i = 0; i < config->n_moves; i++) {
         const MigrationMove *wanted = &config->moves[i];
         if (!check_name(wanted->from, error) || !check_name(wanted->to, error))

@@ -27,6 +27,7 @@ typedef struct {
  * @cancel: as above; NULL: a cancel takes effect only when a call on the channel has ended
  * @tls_creds, @tls_hostname, @stall_limit_ms: as in ChannelOptions; the last is also how long an answer may take
  * @tracker: NULL: the one that is active; and when none is, the cheapest that this VM can have
+ * @keep_tracker: the tracker stays when the migration has ended; else `none` comes back, if that was there
  * @moves, @n_moves: copied
  * @guest_runs: asked when the guest has been stopped: whether it shall run on the other side; NULL: it shall
  */
@@ -39,6 +40,7 @@ typedef struct {
     guint stall_limit_ms;
     MigrationParameters parameters;
     const char *tracker;
+    gboolean keep_tracker;
     const MigrationMove *moves;
     guint n_moves;
     gboolean (*guest_runs)(gpointer user);

@@ -33,6 +33,7 @@ struct MigrationSource {
     char *uri, *tls_creds, *tls_hostname;
     guint stall_limit_ms;
     const char *tracker;
+    gboolean keep_tracker;
     GArray *moves; /* of Move */
     gboolean (*guest_runs)(gpointer user);
     gpointer guest_runs_user;

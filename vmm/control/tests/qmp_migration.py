@@ -34,6 +34,10 @@ def digests(client):
     return client.execute("x-dirtylab-ram-digest")["digests"]
 
 
+def active_tracker(client):
+    return next(entry["tracker"] for entry in client.execute("x-dirtylab-query-trackers") if entry["active"])
+
+
 def statuses(client):
     return [event["data"]["status"] for event in client.events if event["event"] == "MIGRATION"]
 
@@ -185,6 +189,7 @@ def test_cancel_and_again(dirtylab, path):
         info = poll(source, "failed")
         assert info["error-desc"], info
         assert source.execute("query-status")["status"] == "running"
+        assert active_tracker(source) == "none"
 
         with Guest(dirtylab, f"{path}2", "--incoming", stream) as second:
             destination = second.connect()
@@ -198,6 +203,7 @@ def test_cancel_and_again(dirtylab, path):
             assert source.execute("migrate_cancel") == {}
             poll(source, "cancelled")
             assert source.execute("query-status")["status"] == "running"
+            assert active_tracker(source) == "uffd-wp"  # the choice outlasts the migration
             assert destination.ended()
             assert second.wait() == 1, second.errors
             assert second.errors.startswith("dirtylab: the guest did not come: "), second.errors

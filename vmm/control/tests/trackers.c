@@ -309,6 +309,26 @@ test_none_comes_back_last(void)
     g_assert_cmpstr(dl_log_tracker(log)->name, ==, "none");
 }
 
+/* What a migration finds and takes: @choice is made by the user while it lasts, a measurement goes on beyond it. */
+static void
+test_after_a_holder(gconstpointer choice)
+{
+    g_autoptr(GuestRun) run = guest_run_new((BoardConfig){.memory_bytes = 8 << 20, .vcpus = 1}, "pages=1 passes=1");
+    g_autoptr(Tracking) tracking = tracking_new(run->board);
+    DlLog *log = board_log(run->board);
+    g_autoptr(GError) error = NULL;
+
+    tracking_hold(tracking, "a test");
+    g_assert_true(dl_log_move(log, "kvm-bitmap-clear", NULL, NULL, &error));
+    if (choice)
+        g_assert_true(tracking_set(tracking, choice, NULL, NULL, &error));
+    g_assert_true(tracking_borrow(tracking, dl_tracker_facts_by_name("uffd-wp"), &error));
+    tracking_release(tracking, "a test");
+    g_assert_cmpstr(dl_log_tracker(log)->name, ==, "uffd-wp");
+    tracking_give_back(tracking);
+    g_assert_cmpstr(dl_log_tracker(log)->name, ==, choice ? choice : "none");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -327,5 +347,7 @@ main(int argc, char **argv)
     g_test_add_func("/trackers/arguments-that-cannot-be-are-refused", test_bad_arguments);
     g_test_add_func("/trackers/the-server-ends-during-a-measurement", test_end_while_measuring);
     g_test_add_func("/trackers/none-comes-back-when-nobody-needs-a-tracker", test_none_comes_back_last);
+    g_test_add_data_func("/trackers/none-comes-back-after-who-took-one", NULL, test_after_a_holder);
+    g_test_add_data_func("/trackers/what-was-chosen-meanwhile-stays", "kvm-bitmap", test_after_a_holder);
     return g_test_run();
 }
