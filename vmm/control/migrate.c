@@ -28,7 +28,8 @@ struct Migrate {
     MigrationDestination *destination;
     gboolean expecting;
     gboolean run_when_here;
-    gboolean hold; /* the destination was told to hold the guest */
+    gboolean hold;      /* the destination was told to hold the guest */
+    gboolean resolving; /* a hand-over is being resolved: it is told as unresolved until the run state has followed */
     GError *failure;
 };
 
@@ -335,14 +336,24 @@ migrate_continue(Migrate *migrate, GError **error)
     return ok;
 }
 
+static void
+set_resolving(Migrate *migrate, gboolean resolving)
+{
+    g_mutex_lock(&migrate->lock);
+    migrate->resolving = resolving;
+    g_mutex_unlock(&migrate->lock);
+}
+
 gboolean
 migrate_resolve(Migrate *migrate, gboolean run, GError **error)
 {
     g_mutex_lock(&migrate->commands);
+    set_resolving(migrate, migrate->source && is_unresolved(migrate));
     gboolean ok = migrate->source ? migration_source_resolve(migrate->source, run, error)
                                   : refuse(error, "there is no hand-over to resolve");
     if (ok)
         run_state_end_finish(migrate->run_state, !run);
+    set_resolving(migrate, FALSE);
     g_mutex_unlock(&migrate->commands);
     return ok;
 }
@@ -439,6 +450,7 @@ migrate_query(Migrate *migrate, MigrationInfo *info, gboolean *incoming)
         ended = migration_destination_wait(migrate->destination, 0);
         migration_destination_query(migrate->destination, info);
     }
+    info->handover_unresolved = info->handover_unresolved || (out && migrate->resolving);
     g_mutex_unlock(&migrate->lock);
     if (!ended)
         hold_back_status(info);
