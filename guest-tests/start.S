@@ -119,6 +119,10 @@ exception_without_code:
  *
  * A breakpoint, since a system call would not do: on PVM the code behind one runs natively, and only what an exception enters is emulated.
  * The exception's frame lies on a stack that all vCPUs share; nothing reads it, what the way back needs is in r11 and constant.
+ *
+ * Whoever saves a vCPU's state may lose a breakpoint: KVM_GET_VCPU_EVENTS leaves out software exceptions on the ground that the guest
+ * meets them again, and PVM has moved RIP past the instruction by then. The loops end with rsi at 0, so what was lost is seen and
+ * done again.
  */
 
     .text
@@ -127,8 +131,10 @@ exception_without_code:
 ring0_writes:
     movq %rcx, %r10
     movq %rsp, %r11
-    int3
+1:  int3
 ring0_done:
+    testq %rsi, %rsi
+    jnz 1b
     ret
 
 ring0_stores:

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest_run.h"
 
-#define WAIT_SECONDS 60
+#include <machine/registers.h>
+
+#define WAIT_SECONDS 120
 
 static void
 ring(gpointer user, guint vcpu, guint64 offset, guint size, guint64 value)
@@ -13,10 +15,12 @@ ring(gpointer user, guint vcpu, guint64 offset, guint size, guint64 value)
     vcpu_park(board_machine(run->board), vcpu);
     g_mutex_lock(&run->lock);
     guint round = run->ready / run->n_vcpus + 1;
-    if (value == ABI_DOORBELL_READY)
+    if (value == ABI_DOORBELL_READY) {
         run->ready++;
-    else
+    } else if (!run->is_done[vcpu]) {
+        run->is_done[vcpu] = TRUE;
         run->done++;
+    }
     run->panicked = run->panicked || value == ABI_DOORBELL_PANIC;
     g_cond_broadcast(&run->changed);
     while (!run->stopping && (value != ABI_DOORBELL_READY || (!run->free_running && run->ready < round * run->n_vcpus)))
@@ -71,12 +75,40 @@ guest_run_free(GuestRun *run)
 }
 
 void
+guest_run_inherit(GuestRun *run, const GuestRun *from)
+{
+    memcpy(run->is_done, from->is_done, sizeof run->is_done);
+    run->done = from->done;
+    g_string_append_len(run->serial, from->serial->str, (gssize)from->serial->len);
+}
+
+void
 guest_run_start(GuestRun *run)
 {
     g_autoptr(GError) error = NULL;
 
     g_assert_true(board_start(run->board, &error));
     g_assert_no_error(error);
+}
+
+/* Where each vCPU stands, for whoever reads the log of a guest that did not come to its end. */
+static void
+report_hang(GuestRun *run)
+{
+    Machine *machine = board_machine(run->board);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    g_string_append_printf(text, "the guest hangs: ready %u, done %u\n%s\n", run->ready, run->done, run->serial->str);
+    if (machine_pause(machine, NULL)) {
+        for (guint vcpu = 0; vcpu < run->n_vcpus; vcpu++) {
+            struct abi_vcpu progress = guest_run_progress(run, vcpu);
+            g_string_append_printf(
+                text, "vCPU %u: %" G_GUINT64_FORMAT " passes, position %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT " exits\n",
+                vcpu, progress.passes, progress.position, vcpu_exits(machine, vcpu));
+            registers_print(machine, vcpu, text);
+        }
+    }
+    g_printerr("%s", text->str);
 }
 
 void
@@ -89,6 +121,8 @@ guest_run_wait(GuestRun *run, guint n)
     while (run->done < n && !run->panicked && !run->stopping && in_time)
         in_time = g_cond_wait_until(&run->changed, &run->lock, deadline);
     g_mutex_unlock(&run->lock);
+    if (!in_time)
+        report_hang(run);
     g_assert_true(in_time);
 }
 

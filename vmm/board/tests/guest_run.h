@@ -15,7 +15,8 @@ typedef struct {
     GCond changed;
     guint n_vcpus;
     guint ready; /* doorbells READY */
-    guint done;  /* vCPUs held at DONE */
+    guint done;  /* vCPUs that came to DONE; each is held there */
+    gboolean is_done[ABI_MAX_VCPUS];
     gboolean panicked;
     gboolean stopping;
     gboolean free_running; /* set before the start: no pass waits for anybody; a barrier's count does not move to another board */
@@ -27,8 +28,17 @@ GuestRun *guest_run_new(BoardConfig config, const char *command_line);
 void guest_run_free(GuestRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GuestRun, guest_run_free)
 
+/**
+ * guest_run_inherit: @run, not started yet, goes on with @from's guest, which is paused: what it printed and which vCPUs are done,
+ * for those ring no more.
+ */
+void guest_run_inherit(GuestRun *run, const GuestRun *from);
+
 void guest_run_start(GuestRun *run);
-/** guest_run_wait: until @n vCPUs are done, or one panicked, or the machine crashed; aborts the test after a minute. */
+/**
+ * guest_run_wait: until @n vCPUs are done, or one panicked, or the machine crashed; aborts the test after two minutes and prints where
+ * each vCPU stands.
+ */
 void guest_run_wait(GuestRun *run, guint n);
 
 struct abi_mailbox guest_run_mailbox(GuestRun *run);

@@ -264,7 +264,7 @@ move(GuestRun *from, guint vcpus)
     state_list_load(saved, board_machine(to->board));
     g_autoptr(StateList) again = state_list_save(board_machine(to->board));
     assert_same(saved, again);
-    g_string_append_len(to->serial, from->serial->str, (gssize)from->serial->len);
+    guest_run_inherit(to, from);
     guest_run_start(to);
     return to;
 }
