@@ -56,8 +56,8 @@ input_visible(const Serial *serial)
 static guint8
 pending_interrupt(const Serial *serial)
 {
-    if (serial->ier & UART_IER_RDI && input_visible(serial))
-        return serial->input.count >= FIFO_DEPTH / 2 ? UART_IIR_RDI : IIR_TIMEOUT;
+    if (serial->ier & UART_IER_RDI && input_visible(serial)) /* without a FIFO nothing waits for more, and nothing times out */
+        return serial->fcr & UART_FCR_ENABLE_FIFO && serial->input.count < FIFO_DEPTH / 2 ? IIR_TIMEOUT : UART_IIR_RDI;
     if (serial->ier & UART_IER_THRI && !serial->n_sending && !serial->empty_told)
         return UART_IIR_THRI;
     return UART_IIR_NO_INT;

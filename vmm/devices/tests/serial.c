@@ -152,6 +152,23 @@ test_input_waits_for_the_driver(Fixture *fixture, gconstpointer data G_GNUC_UNUS
     g_assert_false(in(fixture, UART_LSR) & UART_LSR_DR);
 }
 
+/* A driver for a chip without a FIFO knows four causes, in bits 1 and 2; all else reads as zero. */
+static void
+test_without_a_fifo(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    out(fixture, UART_FCR, 0);
+    out(fixture, UART_MCR, UART_MCR_RTS);
+    out(fixture, UART_IER, UART_IER_RDI | UART_IER_THRI);
+    g_assert_cmphex(in(fixture, UART_IIR), ==, UART_IIR_THRI);
+    g_assert_cmphex(in(fixture, UART_IIR), ==, UART_IIR_NO_INT);
+    serial_receive(fixture->serial, (const guint8 *)"x", 1);
+    g_assert_cmphex(in(fixture, UART_IIR), ==, UART_IIR_RDI);
+    out(fixture, UART_FCR, UART_FCR_ENABLE_FIFO);
+    g_assert_cmphex(in(fixture, UART_IIR), ==, 0xcc);
+    out(fixture, UART_FCR, UART_FCR_TRIGGER_14); /* means nothing without bit 0 */
+    g_assert_cmphex(in(fixture, UART_IIR), ==, UART_IIR_RDI);
+}
+
 static void
 test_input_is_bounded(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -252,6 +269,7 @@ main(int argc, char **argv)
     } tests[] = {{"/serial/linux-knows-it-as-a-16550a", test_is_a_16550a},
                  {"/serial/interrupts-when-the-transmitter-is-empty", test_transmit_interrupts},
                  {"/serial/input-waits-for-the-driver", test_input_waits_for_the_driver},
+                 {"/serial/without-a-fifo-nothing-speaks-of-one", test_without_a_fifo},
                  {"/serial/input-is-bounded-and-asked-for-again", test_input_is_bounded},
                  {"/serial/output-that-stalls-loses-nothing", test_output_that_stalls},
                  {"/serial/loopback-stays-inside", test_loopback},
