@@ -33,26 +33,27 @@ role_stage(const RolePlan *plan, gboolean destination, GError **error)
 }
 
 static gboolean
-answer_pieces(int control, const DlLayout *layout, GError **error)
+answer_pieces(int control, const GuestRam *ram, GError **error)
 {
-    guint64 count = ram_digest_n_pieces(layout);
+    guint64 count = ram_digest_n_pieces(ram);
     g_autofree guint64 *digests = g_new(guint64, count);
 
-    ram_digest_pieces(layout, 0, count, digests);
+    ram_digest_pieces(ram, 0, count, digests);
     return control_send(control, MESSAGE_DIGESTS, digests, count * sizeof *digests, error);
 }
 
 gboolean
 role_answer_digests(int control, const Stage *stage, guint32 type, const GByteArray *message, GError **error)
 {
+    const GuestRam *ram = board_ram(stage->board);
     guint64 piece, digests[RAM_DIGEST_PIECE_PAGES];
 
     if (type == MESSAGE_DIGESTS)
-        return answer_pieces(control, stage->layout, error);
+        return answer_pieces(control, ram, error);
     if (type == MESSAGE_PAGES && message->len == sizeof piece) {
         memcpy(&piece, message->data, sizeof piece);
-        if (piece < ram_digest_n_pieces(stage->layout)) {
-            guint n = ram_digest_pages(stage->layout, piece, digests);
+        if (piece < ram_digest_n_pieces(ram)) {
+            guint n = ram_digest_pages(ram, piece, digests);
             return control_send(control, MESSAGE_PAGES, digests, n * sizeof *digests, error);
         }
     }

@@ -468,16 +468,16 @@ query_job(ControlServer *server, JsonObject *arguments, GError **error)
 static JsonNode *
 digest_of(ControlServer *server, gint64 piece)
 {
-    const DlLayout *layout = guest_ram_layout(board_ram(server->board));
-    guint64 n = piece < 0 ? ram_digest_n_pieces(layout) : RAM_DIGEST_PIECE_PAGES;
+    const GuestRam *ram = board_ram(server->board);
+    guint64 n = piece < 0 ? ram_digest_n_pieces(ram) : RAM_DIGEST_PIECE_PAGES;
     g_autofree guint64 *digests = g_new0(guint64, n);
     JsonObject *result = json_object_new();
     JsonArray *list = json_array_new();
 
     if (piece < 0)
-        ram_digest_pieces(layout, 0, n, digests);
+        ram_digest_pieces(ram, 0, n, digests);
     else
-        n = ram_digest_pages(layout, (guint64)piece, digests);
+        n = ram_digest_pages(ram, (guint64)piece, digests);
     for (guint64 i = 0; i < n; i++) {
         char text[17]; /* a JSON integer has a sign */
         g_snprintf(text, sizeof text, "%016" G_GINT64_MODIFIER "x", digests[i]);
@@ -495,7 +495,7 @@ ram_digest(ControlServer *server, JsonObject *arguments, GError **error)
     gint64 piece = one ? json_object_get_int_member(arguments, "piece") : -1;
     RunStatus status = run_state_get(server->run_state);
 
-    if (one && (piece < 0 || (guint64)piece >= ram_digest_n_pieces(guest_ram_layout(board_ram(server->board))))) {
+    if (one && (piece < 0 || (guint64)piece >= ram_digest_n_pieces(board_ram(server->board)))) {
         g_set_error(error, QMP_ERROR, QMP_ERROR_GENERIC, "this guest's RAM has no piece %" G_GINT64_FORMAT, piece);
         return NULL;
     }

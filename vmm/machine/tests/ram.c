@@ -5,6 +5,7 @@
 #include <machine/ram.h>
 #include <machine/ram_digest.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE UINT64_C(4096)
@@ -172,29 +173,64 @@ static void
 test_digests_find_the_page(void)
 {
     g_autoptr(GuestRam) one = new_ram(8 * MIB + 5 * PAGE), other = new_ram(8 * MIB + 5 * PAGE);
-    DlLayout *left = guest_ram_layout(one), *right = guest_ram_layout(other);
     guint64 a[5], b[5], pages_a[RAM_DIGEST_PIECE_PAGES], pages_b[RAM_DIGEST_PIECE_PAGES];
     const guint8 mark = 1;
 
-    g_assert_cmpuint(ram_digest_n_pieces(left), ==, 5);
-    ram_digest_pieces(left, 0, 5, a);
-    ram_digest_pieces(right, 0, 5, b);
+    g_assert_cmpuint(ram_digest_n_pieces(one), ==, 5);
+    ram_digest_pieces(one, 0, 5, a);
+    ram_digest_pieces(other, 0, 5, b);
     g_assert_cmpmem(a, sizeof a, b, sizeof b);
 
     g_assert_true(guest_ram_store(one, 8 * MIB + 5 * PAGE - 1, &mark, 1));
     g_assert_true(guest_ram_store(one, 2 * MIB + 7 * PAGE, &mark, 1));
-    ram_digest_pieces(left, 0, 2, a);
-    ram_digest_pieces(left, 2, 3, a + 2);
+    ram_digest_pieces(one, 0, 2, a);
+    ram_digest_pieces(one, 2, 3, a + 2);
     g_assert_true(a[0] == b[0] && a[1] != b[1] && a[2] == b[2] && a[3] == b[3] && a[4] != b[4]);
 
-    g_assert_cmpuint(ram_digest_pages(left, 4, pages_a), ==, 5);
-    g_assert_cmpuint(ram_digest_pages(right, 4, pages_b), ==, 5);
+    g_assert_cmpuint(ram_digest_pages(one, 4, pages_a), ==, 5);
+    g_assert_cmpuint(ram_digest_pages(other, 4, pages_b), ==, 5);
     for (guint i = 0; i < 5; i++)
         g_assert_true((pages_a[i] == pages_b[i]) == (i < 4));
-    g_assert_cmpuint(ram_digest_pages(left, 1, pages_a), ==, RAM_DIGEST_PIECE_PAGES);
-    g_assert_cmpuint(ram_digest_pages(right, 1, pages_b), ==, RAM_DIGEST_PIECE_PAGES);
+    g_assert_cmpuint(ram_digest_pages(one, 1, pages_a), ==, RAM_DIGEST_PIECE_PAGES);
+    g_assert_cmpuint(ram_digest_pages(other, 1, pages_b), ==, RAM_DIGEST_PIECE_PAGES);
     for (guint i = 0; i < RAM_DIGEST_PIECE_PAGES; i++)
         g_assert_true((pages_a[i] == pages_b[i]) == (i != 7));
+}
+
+static guint64
+allocated(const GuestRam *ram)
+{
+    struct stat status;
+
+    g_assert_cmpint(fstat(guest_ram_memory(ram, 0)->fd, &status), ==, 0);
+    return (guint64)status.st_blocks * 512 / PAGE;
+}
+
+/* One with holes before, between and behind its pages, and one without any, of the same content. */
+static void
+test_digests_make_no_pages(void)
+{
+    static const guint64 pages[] = {3, 4, 511, 512, 1023, 1536, 1540, 2052};
+    g_autoptr(GuestRam) holes = new_ram(8 * MIB + 5 * PAGE), full = new_ram(8 * MIB + 5 * PAGE);
+    guint64 a[5], b[5], of_holes[RAM_DIGEST_PIECE_PAGES], of_full[RAM_DIGEST_PIECE_PAGES];
+    g_autofree guint8 *zeroes = g_malloc0(8 * MIB + 5 * PAGE);
+
+    g_assert_true(guest_ram_store(full, 0, zeroes, 8 * MIB + 5 * PAGE));
+    for (guint64 i = 0; i < G_N_ELEMENTS(pages); i++) {
+        const guint64 mark = i + 1;
+        g_assert_true(guest_ram_store(holes, pages[i] * PAGE + 8 * i, &mark, sizeof mark));
+        g_assert_true(guest_ram_store(full, pages[i] * PAGE + 8 * i, &mark, sizeof mark));
+    }
+    g_assert_cmpuint(allocated(holes), ==, G_N_ELEMENTS(pages));
+    ram_digest_pieces(holes, 0, 5, a);
+    ram_digest_pieces(full, 0, 5, b);
+    g_assert_cmpmem(a, sizeof a, b, sizeof b);
+    for (guint64 piece = 0; piece < 5; piece++) {
+        guint n = ram_digest_pages(holes, piece, of_holes);
+        g_assert_cmpuint(ram_digest_pages(full, piece, of_full), ==, n);
+        g_assert_true(memcmp(of_holes, of_full, n * sizeof *of_holes) == 0);
+    }
+    g_assert_cmpuint(allocated(holes), ==, G_N_ELEMENTS(pages));
 }
 
 int
@@ -207,5 +243,6 @@ main(int argc, char **argv)
     g_test_add_func("/ram/preadv-notes-what-arrived", test_preadv_notes_what_arrived);
     g_test_add_func("/ram/refuses-sizes-that-cannot-be", test_refuses_sizes);
     g_test_add_func("/ram/digests-find-the-page-that-differs", test_digests_find_the_page);
+    g_test_add_func("/ram/digests-of-holes-are-those-of-zeroes-and-fill-none", test_digests_make_no_pages);
     return g_test_run();
 }
