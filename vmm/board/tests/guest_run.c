@@ -144,6 +144,28 @@ guest_run_progress(GuestRun *run, guint vcpu)
     return progress;
 }
 
+guint64
+guest_run_total(GuestRun *run)
+{
+    guint64 total = 0;
+
+    for (guint vcpu = 0; vcpu < run->n_vcpus; vcpu++)
+        total += guest_run_progress(run, vcpu).position;
+    return total;
+}
+
+void
+guest_run_wait_for_writes(GuestRun *run, guint64 target)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)WAIT_SECONDS * G_USEC_PER_SEC;
+
+    while (guest_run_total(run) < target) {
+        g_assert_cmpint(machine_state(board_machine(run->board)), ==, MACHINE_STARTED);
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_usleep(1000);
+    }
+}
+
 /* A hot page is written several times a pass, so its offsets may repeat: the last write to an address wins. */
 guint64
 guest_run_check_pass(GuestRun *run, guint64 pass)

@@ -43,6 +43,10 @@ void guest_run_wait(GuestRun *run, guint n);
 
 struct abi_mailbox guest_run_mailbox(GuestRun *run);
 struct abi_vcpu guest_run_progress(GuestRun *run, guint vcpu);
+/** guest_run_total: writes done by all vCPUs so far. */
+guint64 guest_run_total(GuestRun *run);
+/** guest_run_wait_for_writes: until the total is @target; aborts the test after minutes, or when the machine ends. */
+void guest_run_wait_for_writes(GuestRun *run, guint64 target);
 /**
  * guest_run_check_pass: every page of @pass holds that pass's value; for patterns that store them. Returns the writes checked.
  */

@@ -36,9 +36,9 @@ test_twin_notices(void)
     g_autoptr(GError) error = NULL;
 
     expect_equal(stage->run->board, twin);
-    g_usleep(50000);
+    guest_run_wait_for_writes(stage->run, guest_run_total(stage->run) + 100);
+    g_assert_true(machine_pause(board_machine(stage->run->board), &error)); /* first: what is written again is reported again */
     twin_forget(twin);
-    g_assert_true(machine_pause(board_machine(stage->run->board), &error));
     twin_follow(twin);
     g_assert_cmpuint(twin_differences(twin), >, 0);
     machine_resume(board_machine(stage->run->board));

@@ -388,14 +388,14 @@ test_goes_on(gconstpointer data)
                               .let_go = TRUE};
 
     g_autoptr(Rig) rig = rig_new(&config);
-    guint64 before = rig_total(rig->from);
+    guint64 before = guest_run_total(rig->from);
     rig_migrate(rig);
     rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
     g_assert_false(migration_destination_is_paused(rig->destination));
-    g_assert_cmpuint(rig_total(rig->to), >=, before);
+    g_assert_cmpuint(guest_run_total(rig->to), >=, before);
     g_assert_true(rig_runs(rig->to));
     g_assert_false(rig_runs(rig->from));
-    g_assert_cmpuint(rig_total(rig->to), >, rig_total(rig->from));
+    g_assert_cmpuint(guest_run_total(rig->to), >, guest_run_total(rig->from));
     tell(rig, "goes on");
 }
 
@@ -422,7 +422,7 @@ test_there_and_back(void)
     static const char *const trackers[] = {"pagemap-scan", "kvm-bitmap", "uffd-wp", "kvm-bitmap-clear"};
     const RigConfig config = {.vcpus = 2, .let_go = TRUE};
     g_autoptr(Rig) rig = rig_new(&config);
-    guint64 total = rig_total(rig->from);
+    guint64 total = guest_run_total(rig->from);
 
     for (guint i = 0; i < 12; i++) {
         rig->config.tracker = trackers[i % G_N_ELEMENTS(trackers)];
@@ -430,8 +430,8 @@ test_there_and_back(void)
         rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
         g_assert_true(rig_runs(rig->to));
         rig_turn_round(rig);
-        g_assert_cmpuint(rig_total(rig->from), >, total);
-        total = rig_total(rig->from);
+        g_assert_cmpuint(guest_run_total(rig->from), >, total);
+        total = guest_run_total(rig->from);
     }
     /* what the guest wrote on its way is what it should have written */
     g_assert_true(machine_pause(board_machine(rig->from->board), NULL));

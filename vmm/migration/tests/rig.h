@@ -66,9 +66,7 @@ void rig_expect(Rig *rig, MigrationStatus source, MigrationStatus destination);
 /** rig_compare: RAM, byte for byte, both sides paused or not running. Returns the pages that differ, and names the first. */
 guint64 rig_compare(Rig *rig);
 
-/** rig_total: writes done by all vCPUs of @run so far. */
-guint64 rig_total(GuestRun *run);
-/** rig_runs: whether the guest there gets on, seen over a while. */
+/** rig_runs: whether the guest there gets on, seen over a while of processor time. */
 gboolean rig_runs(GuestRun *run);
 
 /** rig_ram_here: whether this host has RAM of that kind; else the test is skipped. */
