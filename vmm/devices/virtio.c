@@ -31,6 +31,7 @@ virtio_device_free(VirtioDevice *device)
 {
     if (!device)
         return;
+    virtio_device_end_settling(device);
     g_mutex_clear(&device->lock);
     device->class->free(device);
 }
@@ -168,7 +169,8 @@ virtio_device_enable_queue(VirtioDevice *device, guint queue, gboolean enable)
 gboolean
 virtio_device_running(const VirtioDevice *device)
 {
-    return !device->quiesced && device->status & VIRTIO_CONFIG_S_DRIVER_OK && !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+    return !g_atomic_int_get(&device->quiesced) && device->status & VIRTIO_CONFIG_S_DRIVER_OK &&
+           !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 gboolean
@@ -189,31 +191,6 @@ virtio_device_process(VirtioDevice *device)
         interrupt(device, VIRTIO_MMIO_INT_VRING);
     g_mutex_unlock(&device->lock);
     return more;
-}
-
-static void
-set_quiesced(VirtioDevice *device, gboolean quiesced)
-{
-    g_mutex_lock(&device->lock);
-    device->quiesced = quiesced;
-    g_mutex_unlock(&device->lock);
-}
-
-gboolean
-virtio_device_quiesce(VirtioDevice *device, GError **error)
-{
-    set_quiesced(device, TRUE);
-    if (!device->class->settle || device->class->settle(device, error))
-        return TRUE;
-    virtio_device_unquiesce(device);
-    return FALSE;
-}
-
-void
-virtio_device_unquiesce(VirtioDevice *device)
-{
-    set_quiesced(device, FALSE);
-    virtio_device_kick(device);
 }
 
 /* --- saved state --- */

@@ -17,6 +17,7 @@
 #define VIRTIO_MAX_QUEUES 2
 
 typedef struct VirtioDevice VirtioDevice;
+typedef struct VirtioSettler VirtioSettler;
 
 /**
  * VirtioDeviceClass:
@@ -28,7 +29,8 @@ typedef struct VirtioDevice VirtioDevice;
  * @write_config: @size bytes (1, 2 or 4) of the configuration space, which then changes; with the lock held. NULL: nothing can be written
  * @reset: forgets what a driver had begun. May be NULL
  * @save, @load: what the instance has beyond the queues; load() answers FALSE to what it did not or would not save; with the lock held. May be NULL
- * @settle: puts what the driver was told is done where another host finds it; nothing is being processed, the lock is not held. May be NULL
+ * @settle: puts what the driver was told is done where another host finds it; nothing is being processed, the lock is not held. On a thread
+ * of its own, which is given up when it takes too long: then it may still be there while the device works again. May be NULL
  * @state_bytes: save() writes exactly so many
  */
 typedef struct {
@@ -53,11 +55,14 @@ typedef struct {
  * @raise: sends the transport's interrupt; NULL: nobody listens
  * @kick: has the worker look at the queues; NULL: there is none
  * @enter, @leave: the worker's gate, for after(); enter() never waits, FALSE: RAM must not change now. NULL: there is none
+ * @quiesced: atomic: process() is not called any more; set without the lock, which a request that hangs holds
+ * @label: what a user calls it; NULL: its class's name does
  * @fault: why it is broken, in words, or NULL; of the queue that was, or of the driver's
  */
 struct VirtioDevice {
     const VirtioDeviceClass *class;
     GuestRam *ram;
+    const char *label;
     guint64 features;
     gconstpointer config;
     gsize config_size;
@@ -67,18 +72,19 @@ struct VirtioDevice {
     void (*leave)(gpointer user);
     gpointer user;
     guint interrupt_status; /* atomic */
+    gint quiesced;
+    VirtioSettler *settler; /* NULL: no settle() was given up */
 
     GMutex lock; /* of all that follows */
     guint32 status;
     guint64 driver_features;
     Virtqueue queues[VIRTIO_MAX_QUEUES];
-    gboolean quiesced;
     const char *fault;
 };
 
 void virtio_device_init(VirtioDevice *device, const VirtioDeviceClass *class, GuestRam *ram, guint64 features,
                         gconstpointer config, gsize config_size);
-/** virtio_device_free: by its class; after its worker. */
+/** virtio_device_free: by its class; after its worker. Waits for a settle() that was given up. */
 void virtio_device_free(VirtioDevice *device);
 /** virtio_device_kick: there is something new for process(). From any thread. */
 void virtio_device_kick(VirtioDevice *device);
@@ -103,9 +109,15 @@ gboolean virtio_device_process(VirtioDevice *device);
 
 /* --- saved state --- */
 
-/** virtio_device_quiesce: serves no more, and settles. FALSE: that failed; it serves on. */
-gboolean virtio_device_quiesce(VirtioDevice *device, GError **error);
+/**
+ * virtio_device_quiesce: serves no more, and settles. FALSE: that failed, or was not done at @deadline_us of the monotonic clock; it serves on.
+ * No two calls at a time.
+ */
+gboolean virtio_device_quiesce(VirtioDevice *device, gint64 deadline_us, GError **error);
+/** virtio_device_unquiesce: never waits. */
 void virtio_device_unquiesce(VirtioDevice *device);
+/** virtio_device_end_settling: waits for a settle() that was given up. */
+void virtio_device_end_settling(VirtioDevice *device);
 /** virtio_device_save: takes the lock. */
 void virtio_device_save(VirtioDevice *device, GByteArray *out);
 /** virtio_device_load: FALSE: impossible or another device's state; the device is then reset. Errors: INVALID. */

@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     VirtioDevice base;
     char *path;
+    char *label;
     int fd;        /* through the page cache */
     int direct_fd; /* O_DIRECT, or -1 */
     guint alignment;
@@ -354,6 +355,7 @@ blk_free(VirtioDevice *device)
         close(blk->direct_fd);
     g_free(blk->waiting);
     g_free(blk->path);
+    g_free(blk->label);
     g_free(blk);
 }
 
@@ -377,6 +379,7 @@ virtio_blk_new(GuestRam *ram, const VirtioBlkConfig *config, GError **error)
                        FEATURE(VIRTIO_BLK_F_FLUSH);
 
     blk->path = g_strdup(config->path);
+    blk->base.label = blk->label = g_strdup_printf("disk %s", config->path);
     blk->direct_fd = -1;
     blk->read_only = config->read_only;
     blk->waiting = g_new(Request, BATCH_REQUESTS);

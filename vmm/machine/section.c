@@ -114,9 +114,12 @@ unquiesce(Machine *machine, guint n)
 gboolean
 machine_quiesce(Machine *machine, GError **error)
 {
+    gint64 deadline = g_get_monotonic_time() + machine->pause_timeout_us;
+
     for (guint i = 0; i < machine->sections->len; i++) {
         const Section *section = &g_array_index(machine->sections, Section, i);
-        if (section->class->quiesce && !section->class->quiesce(section->user, error)) {
+        if (section->class->quiesce && !section->class->quiesce(section->user, deadline, error)) {
+            g_prefix_error(error, "%s: ", section->class->name);
             unquiesce(machine, i);
             return FALSE;
         }

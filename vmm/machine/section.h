@@ -20,8 +20,8 @@
  * @load: @bytes come from an enemy. Checks all of them before anything is changed, or leaves the owner in a state in which
  * another load works. @version is 1 … the class's. Errors: MACHINE_ERROR_INVALID, in words
  * @quiesce: takes no new request and completes those in flight, so that save() finds none half done; called while the guest runs.
- * May be NULL
- * @unquiesce: goes on, and looks at what came meanwhile. May be NULL
+ * What is not done at @deadline_us of the monotonic clock is an error, and the owner goes on. May be NULL
+ * @unquiesce: goes on, and looks at what came meanwhile. Never waits. May be NULL
  */
 typedef struct {
     const char *name;
@@ -29,7 +29,7 @@ typedef struct {
     gsize max_bytes;
     gboolean (*save)(gpointer user, GByteArray *out, GError **error);
     gboolean (*load)(gpointer user, guint32 version, const guint8 *bytes, gsize size, GError **error);
-    gboolean (*quiesce)(gpointer user, GError **error);
+    gboolean (*quiesce)(gpointer user, gint64 deadline_us, GError **error);
     void (*unquiesce)(gpointer user);
 } SectionClass;
 
@@ -53,6 +53,9 @@ gboolean machine_save_section(Machine *machine, guint index, GByteArray *out, GE
 gboolean machine_load_section(Machine *machine, const char *name, guint32 version, const guint8 *bytes, gsize size,
                               GError **error);
 
-/** machine_quiesce: every section's quiesce(); on an error those that had quiesced go on. Does not nest. */
+/**
+ * machine_quiesce: every section's quiesce(), all together in the time that a pause may take (MachineConfig.pause_timeout_ms); on an error, which
+ * begins with the section's name, those that had quiesced go on. Does not nest.
+ */
 gboolean machine_quiesce(Machine *machine, GError **error);
 void machine_unquiesce(Machine *machine);

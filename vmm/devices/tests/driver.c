@@ -158,6 +158,12 @@ driver_take_used(Driver *driver, guint queue, struct vring_used_elem *element)
     return TRUE;
 }
 
+gint64
+driver_deadline(void)
+{
+    return g_get_monotonic_time() + (gint64)60 * G_USEC_PER_SEC;
+}
+
 void
 driver_start_machine(Machine *machine)
 {

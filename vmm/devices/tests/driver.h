@@ -50,5 +50,8 @@ void driver_kick(Driver *driver, guint queue);
 /** driver_take_used: FALSE: nothing new. */
 gboolean driver_take_used(Driver *driver, guint queue, struct vring_used_elem *element);
 
+/** driver_deadline: of the monotonic clock, for what must not hang but may take a while. */
+gint64 driver_deadline(void);
+
 /** driver_start_machine: starts @machine, whose one vCPU halts for ever: the driver is its only guest. */
 void driver_start_machine(Machine *machine);

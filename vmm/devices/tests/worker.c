@@ -17,6 +17,7 @@
 #define BUFFER DRIVER_ARENA
 #define WAIT_SECONDS 30
 #define LONG_ENOUGH_US 50000 /* for what must not happen */
+#define SHORT_TIMEOUT_MS 300 /* for what must be given up */
 
 typedef struct {
     GuestRam *ram;
@@ -27,9 +28,9 @@ typedef struct {
 } Fixture;
 
 static void
-set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+make(Fixture *fixture, guint pause_timeout_ms, VirtioDevice *(*device)(GuestRam *ram))
 {
-    MachineConfig config = {.vcpus = 1};
+    MachineConfig config = {.vcpus = 1, .pause_timeout_ms = pause_timeout_ms};
     g_autoptr(GError) error = NULL;
 
     fixture->ram = guest_ram_new(DL_RAM_SHMEM, RAM_BYTES, FALSE, &error);
@@ -38,10 +39,16 @@ set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_no_error(error);
     fixture->mmio = virtio_mmio_new(machine_bus(fixture->machine), &error);
     g_assert_no_error(error);
-    virtio_mmio_plug(fixture->mmio, SLOT, virtio_rng_new(fixture->ram));
+    virtio_mmio_plug(fixture->mmio, SLOT, device(fixture->ram));
     fixture->worker = virtio_worker_new(fixture->machine, fixture->mmio, SLOT, &error);
     g_assert_no_error(error);
     fixture->driver = (Driver){.ram = fixture->ram, .bus = machine_bus(fixture->machine), .slot = SLOT};
+}
+
+static void
+set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    make(fixture, 0, virtio_rng_new);
 }
 
 static void
@@ -185,6 +192,166 @@ test_goes_on_elsewhere(Fixture *fixture, gconstpointer data)
     await(fixture);
 }
 
+/* --- what hangs --- */
+
+typedef enum {
+    HANG_NOWHERE,
+    HANG_IN_A_REQUEST,
+    HANG_IN_SETTLE,
+} Hang;
+
+/** A device that hangs where it is told to, as a disk does whose server does not answer. */
+typedef struct {
+    VirtioDevice base;
+    GMutex lock; /* of what follows */
+    GCond changed;
+    Hang hang;
+    guint hanging;
+} Patient;
+
+static void
+hang_at(Patient *patient, Hang here)
+{
+    g_mutex_lock(&patient->lock);
+    patient->hanging++;
+    g_cond_broadcast(&patient->changed);
+    while (patient->hang == here)
+        g_cond_wait(&patient->changed, &patient->lock);
+    patient->hanging--;
+    g_mutex_unlock(&patient->lock);
+}
+
+static gboolean
+patient_process(VirtioDevice *device, guint index)
+{
+    VirtqueueChain chain;
+
+    while (virtqueue_take(&device->queues[index], &chain) == VIRTQUEUE_TAKEN) {
+        hang_at((Patient *)device, HANG_IN_A_REQUEST);
+        virtqueue_give(&device->queues[index], &chain, 64);
+    }
+    return TRUE;
+}
+
+static gboolean
+patient_settle(VirtioDevice *device, GError **error G_GNUC_UNUSED)
+{
+    hang_at((Patient *)device, HANG_IN_SETTLE);
+    return TRUE;
+}
+
+static void
+patient_free(VirtioDevice *device)
+{
+    Patient *patient = (Patient *)device;
+
+    g_mutex_clear(&patient->lock);
+    g_cond_clear(&patient->changed);
+    g_free(patient);
+}
+
+static VirtioDevice *
+patient_new(GuestRam *ram)
+{
+    static const VirtioDeviceClass class = {
+        .name = "patient", .id = 42, .n_queues = 1, .process = patient_process, .settle = patient_settle, .free = patient_free};
+    Patient *patient = g_new0(Patient, 1);
+
+    g_mutex_init(&patient->lock);
+    g_cond_init(&patient->changed);
+    virtio_device_init(&patient->base, &class, ram, 0, NULL, 0);
+    return &patient->base;
+}
+
+static void
+set_up_patient(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    make(fixture, SHORT_TIMEOUT_MS, patient_new);
+    driver_start(&fixture->driver, G_MAXUINT64, 1);
+    driver_start_machine(fixture->machine);
+}
+
+static Patient *
+set_hang(Fixture *fixture, Hang hang)
+{
+    Patient *patient = (Patient *)virtio_mmio_device(fixture->mmio, SLOT);
+
+    g_mutex_lock(&patient->lock);
+    patient->hang = hang;
+    g_cond_broadcast(&patient->changed);
+    g_mutex_unlock(&patient->lock);
+    return patient;
+}
+
+static void
+expect_given_up(Fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(machine_quiesce(fixture->machine, &error));
+    g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED);
+    g_test_message("%s", error->message);
+    g_assert_true(g_str_has_prefix(error->message, "virtio-3: patient hangs: "));
+}
+
+/* A busy host may take longer than the time that this machine has. */
+static void
+quiesce_at_last(Fixture *fixture)
+{
+    gint64 deadline = driver_deadline();
+
+    while (!machine_quiesce(fixture->machine, NULL))
+        g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+}
+
+static void
+test_hanging_request(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    Patient *patient = set_hang(fixture, HANG_IN_A_REQUEST);
+
+    ask(fixture);
+    g_mutex_lock(&patient->lock);
+    while (!patient->hanging)
+        g_cond_wait(&patient->changed, &patient->lock);
+    g_mutex_unlock(&patient->lock);
+    expect_given_up(fixture);
+    set_hang(fixture, HANG_NOWHERE);
+    await(fixture);
+    ask(fixture); /* it works on */
+    await(fixture);
+    quiesce_at_last(fixture);
+    ask(fixture);
+    check_stands(fixture);
+    machine_unquiesce(fixture->machine);
+    await(fixture);
+}
+
+static void
+test_hanging_settle(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    Patient *patient = set_hang(fixture, HANG_IN_SETTLE);
+
+    expect_given_up(fixture);
+    ask(fixture); /* it works on, although that has not ended */
+    await(fixture);
+    expect_given_up(fixture);
+    g_mutex_lock(&patient->lock);
+    g_assert_cmpuint(patient->hanging, <=, 1); /* attempts do not pile up */
+    g_mutex_unlock(&patient->lock);
+    set_hang(fixture, HANG_NOWHERE);
+    quiesce_at_last(fixture);
+    machine_unquiesce(fixture->machine);
+}
+
+/* The end waits for what was given up. */
+static void
+test_hanging_end(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    set_hang(fixture, HANG_IN_SETTLE);
+    expect_given_up(fixture);
+    set_hang(fixture, HANG_NOWHERE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -195,5 +362,10 @@ main(int argc, char **argv)
                tear_down);
     g_test_add("/worker/goes-on-in-a-machine-that-was-paused", Fixture, GINT_TO_POINTER(TRUE), set_up, test_goes_on_elsewhere,
                tear_down);
+    g_test_add("/worker/a-request-that-hangs-is-given-up-and-works-on", Fixture, NULL, set_up_patient, test_hanging_request,
+               tear_down);
+    g_test_add("/worker/a-disk-that-cannot-be-settled-is-given-up-and-works-on", Fixture, NULL, set_up_patient,
+               test_hanging_settle, tear_down);
+    g_test_add("/worker/the-end-waits-for-what-was-given-up", Fixture, NULL, set_up_patient, test_hanging_end, tear_down);
     return g_test_run();
 }
