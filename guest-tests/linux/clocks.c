@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Watches the clocks, from a thread on each vCPU: neither CLOCK_MONOTONIC nor CLOCK_REALTIME nor the TSC may ever go back there. Clocks
- * of different vCPUs are not compared: some hosts' emulated TSCs differ. How long a vCPU saw nothing (a migration's downtime, for
+ * Watches the clocks, from a thread on each vCPU: neither CLOCK_MONOTONIC nor CLOCK_REALTIME nor CLOCK_BOOTTIME nor the TSC may ever go back
+ * there. Clocks of different vCPUs are not compared: some hosts' emulated TSCs differ. How long a vCPU saw nothing (a migration's downtime, for
  * one) and how far the wall clock was moved against the monotonic one are measured, not judged.
  */
 #include "workload.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -15,10 +16,11 @@
 enum {
     MONOTONIC,
     REALTIME,
+    BOOTTIME,
     TSC,
     N_CLOCKS
 };
-static const char *const clock_names[N_CLOCKS] = {"CLOCK_MONOTONIC", "CLOCK_REALTIME", "the TSC"};
+static const char *const clock_names[N_CLOCKS] = {"CLOCK_MONOTONIC", "CLOCK_REALTIME", "CLOCK_BOOTTIME", "the TSC"};
 
 struct clock_thread {
     pthread_t thread;
@@ -35,15 +37,23 @@ struct reading {
     uint64_t value[N_CLOCKS];
 };
 
+static uint64_t
+clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 static struct reading
 read_clocks(void)
 {
     struct reading reading;
-    struct timespec realtime;
 
-    reading.value[MONOTONIC] = monotonic_ns();
-    clock_gettime(CLOCK_REALTIME, &realtime);
-    reading.value[REALTIME] = (uint64_t)realtime.tv_sec * UINT64_C(1000000000) + (uint64_t)realtime.tv_nsec;
+    reading.value[MONOTONIC] = clock_ns(CLOCK_MONOTONIC);
+    reading.value[REALTIME] = clock_ns(CLOCK_REALTIME);
+    reading.value[BOOTTIME] = clock_ns(CLOCK_BOOTTIME);
     __builtin_ia32_lfence();
     reading.value[TSC] = __builtin_ia32_rdtsc();
     return reading;
@@ -119,6 +129,17 @@ clocks_read(struct clocks *clocks)
         counters.shift_ns = shift > counters.shift_ns ? shift : counters.shift_ns;
     }
     return counters;
+}
+
+void
+clocks_say(const char *question, uint32_t vcpus)
+{
+    for (uint32_t i = 0; i < vcpus; i++) {
+        pin_to_vcpu(i);
+        struct reading now = read_clocks();
+        say("clock %s vcpu=%u monotonic=%" PRIu64 " realtime=%" PRIu64 " boottime=%" PRIu64 " tsc=%" PRIu64, question, i,
+            now.value[MONOTONIC], now.value[REALTIME], now.value[BOOTTIME], now.value[TSC]);
+    }
 }
 
 void

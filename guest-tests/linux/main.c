@@ -8,6 +8,10 @@
  *     workload: error: memory: page 17 of thread 0 at 0x7f…, guest-physical 0x…, went back to generation 4; generation 6 was written last
  *     workload: verdict=ok t=30 pass=9 pages=11800 verified=20110 disk=60 disk-digest=… random=1280 errors=0
  *
+ * A line `stop` on standard input ends it; a line `clock WORD` is answered with what the clocks of each vCPU show:
+ *
+ *     workload: clock WORD vcpu=0 monotonic=31000000000 realtime=1700000000000000000 boottime=31000000000 tsc=93000000000
+ *
  * Exit status: 0 verdict ok, 1 verdict failed, 2 what was asked for cannot be used.
  */
 #include "workload.h"
@@ -19,11 +23,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "guest-tests/abi.h"
 
 #define KEY "dirtylab.workload="
+#define ASK_CLOCK "clock "
 #define SECOND UINT64_C(1000000000)
 
 struct parts {
@@ -79,9 +85,18 @@ start_parts(struct parts *parts, const struct options *options, uint32_t vcpus)
     return (parts->memory = memory_start(options)) != NULL;
 }
 
+static void
+obey(const char *line, uint32_t vcpus)
+{
+    if (!strcmp(line, "stop"))
+        atomic_store(&stop, true);
+    else if (!strncmp(line, ASK_CLOCK, strlen(ASK_CLOCK)))
+        clocks_say(line + strlen(ASK_CLOCK), vcpus);
+}
+
 /* A second, or less when a line `stop` comes in. Standard input that ends is no reason to stop. */
 static void
-wait_until(uint64_t due_ns)
+wait_until(uint64_t due_ns, uint32_t vcpus)
 {
     static bool ended;
     static char line[64];
@@ -100,8 +115,7 @@ wait_until(uint64_t due_ns)
         } else if (byte == '\n' || byte == '\r') {
             line[length] = 0;
             length = 0;
-            if (!strcmp(line, "stop"))
-                atomic_store(&stop, true);
+            obey(line, vcpus);
         } else if (length < sizeof line - 1) {
             line[length++] = byte;
         }
@@ -157,7 +171,7 @@ run(const struct options *options, uint32_t vcpus)
         return 2;
     }
     for (uint64_t second = 1; !atomic_load(&stop); second++) {
-        wait_until(started_ns + second * SECOND);
+        wait_until(started_ns + second * SECOND, vcpus);
         print_progress(&parts, started_ns, started_tsc);
         while (started_ns + (second + 1) * SECOND < monotonic_ns())
             second++; /* after a pause: no lines in arrears */
@@ -172,6 +186,7 @@ run(const struct options *options, uint32_t vcpus)
         " disk-digest=%016" PRIx64 " random=%" PRIu64 " errors=%" PRIu64,
         errors ? "failed" : "ok", (monotonic_ns() - started_ns) / SECOND, memory.passes, memory.pages, memory.verified,
         disk.blocks, disk.digest, random_bytes, errors);
+    tcdrain(STDOUT_FILENO); /* a terminal whose session's leader ends is hung up, and what it has not sent yet is lost */
     return errors ? 1 : 0;
 }
 

@@ -74,6 +74,8 @@ struct clock_counters {
 };
 struct clocks *clocks_start(uint32_t vcpus);
 struct clock_counters clocks_read(struct clocks *clocks);
+/** clocks_say: a line for each vCPU, on which the calling thread then was: what its clocks show. @question: whose answer it is */
+void clocks_say(const char *question, uint32_t vcpus);
 void clocks_finish(struct clocks *clocks);
 
 struct disk;

@@ -6,7 +6,9 @@
 work=$(mktemp -d)
 console=$work/console
 number=0
+failed=0
 guest=
+hangs=
 
 # The console's end; all of it stays among the testbed's results.
 say_console() {
@@ -22,10 +24,17 @@ result() {
     if [ "$2" -eq 0 ]; then
         echo "ok $number - $1"
     else
+        failed=1
         echo "not ok $number - $1"
         say_console
     fi
     return "$2"
+}
+
+# finish: the plan, and the test's exit status.
+finish() {
+    echo "1..$number"
+    exit $failed
 }
 
 skip() { # NAME REASON
@@ -40,6 +49,7 @@ start_guest() {
     commands=0
     hangs=
     : >"$work/stderr"
+    : >"$console"
     dirtylab boot --log "$work/registers" "$@" <"$work/input" >"$console" 2>"$work/stderr" &
     guest=$!
     exec 3>"$work/input"
@@ -127,7 +137,7 @@ end_guest() {
     wait "$guest" 2>/dev/null
     guest=
     if [ -d /results ] && [ -f "$work/registers" ]; then
-        mv "$work/registers" "/results/guest-$number-registers.log"
+        cat "$work/registers" >"/results/guest-$number-registers.log"
     fi
 }
 

@@ -78,14 +78,19 @@ run_end(Run *run)
     return g_subprocess_get_if_exited(run->process) ? g_subprocess_get_exit_status(run->process) : -1;
 }
 
+static void
+run_type(Run *run, const char *line)
+{
+    GOutputStream *input = g_subprocess_get_stdin_pipe(run->process);
+
+    g_assert_true(g_output_stream_write_all(input, line, strlen(line), NULL, NULL, NULL));
+    g_assert_true(g_output_stream_flush(input, NULL, NULL));
+}
+
 static int
 run_stop(Run *run)
 {
-    static const char stop[] = "stop\n";
-    GOutputStream *input = g_subprocess_get_stdin_pipe(run->process);
-
-    g_assert_true(g_output_stream_write_all(input, stop, strlen(stop), NULL, NULL, NULL));
-    g_assert_true(g_output_stream_flush(input, NULL, NULL));
+    run_type(run, "stop\n");
     return run_end(run);
 }
 
@@ -233,6 +238,37 @@ test_misplaced_page_and_flipped_bit(void)
     run_free(run);
 }
 
+/* --- clocks --- */
+
+/* The value of a vCPU's clock in the answer to @question. */
+static guint64
+answered(Run *run, const char *question, const char *clock)
+{
+    g_autofree char *pattern = g_strdup_printf("^workload: clock %s vcpu=0 .*\\b%s=([0-9]+)", question, clock);
+    g_autoptr(GRegex) regex = g_regex_new(pattern, G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+
+    if (!g_regex_match(regex, run->said->str, 0, &match))
+        g_error("no %s in the answer to %s: %s", clock, question, run->said->str);
+    g_autofree char *digits = g_match_info_fetch(match, 1);
+    return g_ascii_strtoull(digits, NULL, 10);
+}
+
+static void
+test_clocks_asked(void)
+{
+    static const char *const clocks[] = {"monotonic", "realtime", "boottime", "tsc"};
+    Run *run = run_start("pattern=idle memory=1M threads=1 rate=1");
+
+    run_await(run, "start ");
+    run_type(run, "clock first\nclock second\n");
+    run_await(run, "clock second vcpu=0 ");
+    for (gsize i = 0; i < G_N_ELEMENTS(clocks); i++)
+        g_assert_cmpuint(answered(run, "first", clocks[i]), <, answered(run, "second", clocks[i]));
+    g_assert_cmpint(run_stop(run), ==, 0);
+    run_free(run);
+}
+
 /* --- disk --- */
 
 static char *
@@ -349,6 +385,7 @@ main(int argc, char **argv)
     g_test_add_func("/workload/a page put back in time is named", test_page_back_in_time);
     g_test_add_func("/workload/a lost page that no visit comes to is found at the end", test_untouched_page_lost);
     g_test_add_func("/workload/a misplaced page and a flipped bit are found", test_misplaced_page_and_flipped_bit);
+    g_test_add_func("/workload/each vCPU's clocks are said when asked for", test_clocks_asked);
     g_test_add_func("/workload/a disk ends as the next run finds it, and torn blocks are found", test_disk);
     g_test_add_func("/workload/what cannot be used is refused", test_refused);
     return g_test_run();
