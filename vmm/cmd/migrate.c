@@ -91,7 +91,7 @@ start(QmpClient *client, const Typed *typed, guint64 bandwidth, guint64 downtime
 typedef struct {
     char *status, *reason;
     gboolean unresolved;
-    double total_ms, downtime_ms, expected_downtime_ms, transferred, remaining, dirty_pages_rate, mbps, pass;
+    double total_ms, downtime_ns, expected_downtime_ms, transferred, remaining, dirty_pages_rate, mbps, pass;
 } Progress;
 
 static void
@@ -133,7 +133,7 @@ ask(QmpClient *client, Progress *progress, GError **error)
                            .reason = text_of(answer, "error-desc"),
                            .unresolved = g_strcmp0(handover, "unresolved") == 0,
                            .total_ms = number_of(answer, "total-time"),
-                           .downtime_ms = number_of(answer, "downtime"),
+                           .downtime_ns = number_of(answer, "x-dirtylab-downtime-ns"),
                            .expected_downtime_ms = number_of(answer, "expected-downtime"),
                            .transferred = number_of(ram, "transferred"),
                            .remaining = number_of(ram, "remaining"),
@@ -201,7 +201,7 @@ follow(QmpClient *client, const volatile gint *interrupted, Progress *progress, 
 static int
 conclude(const Progress *progress, GError **error)
 {
-    g_autofree char *total = unit_time(progress->total_ms * 1e6), *downtime = unit_time(progress->downtime_ms * 1e6),
+    g_autofree char *total = unit_time(progress->total_ms * 1e6), *downtime = unit_time(progress->downtime_ns),
                     *sent = bytes_text(progress->transferred);
 
     if (g_strcmp0(progress->status, "completed") == 0) {

@@ -346,7 +346,8 @@ run_pass(MigrationSource *source, SourcePass *pass, GError **error)
 
     if (!source_send_pending(source, pass, source->number > 1, error))
         return FALSE;
-    pass->figures.host_cpu_ns = clock_host_cpu_ns() - pass->cpu_ns;
+    /* time in guests is counted in ticks, and may come out as more than there was */
+    pass->figures.host_cpu_ns = MAX(clock_host_cpu_ns() - pass->cpu_ns, 0);
     source_tell_pass(source, FALSE, out);
     if (!stream_flush(&source->stream, out, error))
         return FALSE;
