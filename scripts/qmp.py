@@ -1,7 +1,16 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A QMP client for the scripts that drive dirtylab and QEMU: one command at a time, over a unix socket; events are kept with their times."""
+"""A QMP client for the scripts that drive dirtylab and QEMU: one command at a time, over a unix socket; events are kept with their times.
+
+    qmp.py SOCKET COMMAND [NAME=VALUE...] [--until NAME=VALUE]
+
+sends one command, and prints the answer. A VALUE is JSON, or else a string. With --until the command is sent again and again until its
+answer has that. Status 1 and one line when it is refused, or when a minute was not enough.
+"""
+import argparse
 import json
 import socket
+import sys
 import time
 
 
@@ -85,3 +94,42 @@ class Qmp:
     def close(self):
         self.file.close()
         self.socket.close()
+
+
+def pair(text):
+    """NAME=VALUE as the command line has it."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def ask(arguments):
+    client = Qmp(arguments.socket)
+    deadline = time.monotonic() + 60
+    while True:
+        answer = client.execute(arguments.command, **dict(arguments.argument))
+        if not arguments.until or answer.get(arguments.until[0]) == arguments.until[1]:
+            return answer
+        if time.monotonic() > deadline:
+            raise QmpError(f"after a minute {arguments.until[0]} still is {answer.get(arguments.until[0])}")
+        time.sleep(0.05)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Sends one QMP command, and prints the answer.")
+    parser.add_argument("socket")
+    parser.add_argument("command")
+    parser.add_argument("argument", nargs="*", type=pair, metavar="NAME=VALUE")
+    parser.add_argument("--until", type=pair, metavar="NAME=VALUE", help="send it again until the answer has this")
+    try:
+        print(json.dumps(ask(parser.parse_args()), indent=2))
+    except (QmpError, OSError) as error:
+        sys.exit(f"qmp.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
