@@ -65,6 +65,18 @@ take_cause(DlBitmap *rest, const DlBitmap *set, ExtraCause cause, AccuracyResult
     sum->extra[cause] += before - dl_bitmap_count(rest);
 }
 
+/* A defect, of the tracker or of what is known here: whoever looks for it wants to know what lies at that page. */
+static void
+tell_unexplained(const JudgeContext *context, const DlBitmap *pages)
+{
+    guint64 gpa = 0;
+    DlPageRange first;
+
+    if (dl_bitmap_next_run(pages, 0, dl_bitmap_size(pages), &first) && dl_layout_gpa_of_page(context->layout, first.first, &gpa))
+        g_info("%s: %" G_GUINT64_FORMAT " pages unexplained, the first at gpa 0x%" G_GINT64_MODIFIER "x", context->facts->name,
+               dl_bitmap_count(pages), gpa);
+}
+
 static void
 explain_extra(const JudgeContext *context, const JudgeWindow *window, DlBitmap *rest, AccuracyResult *sum)
 {
@@ -86,6 +98,7 @@ explain_extra(const JudgeContext *context, const JudgeWindow *window, DlBitmap *
     if (window->overflow)
         take_cause(rest, all, EXTRA_RING_OVERFLOW, sum);
     sum->extra[EXTRA_UNEXPLAINED] += dl_bitmap_count(rest);
+    tell_unexplained(context, rest);
 }
 
 void

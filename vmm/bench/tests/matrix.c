@@ -251,6 +251,7 @@ main(int argc, char **argv)
 {
     gboolean full = FALSE;
 
+    g_setenv("G_MESSAGES_DEBUG", "all", TRUE); /* a page that is unexplained is named */
     g_test_init(&argc, &argv, NULL);
     for (int i = 1; i < argc; i++)
         full = full || strcmp(argv[i], "--full") == 0;
