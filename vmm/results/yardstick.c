@@ -5,8 +5,9 @@
  *     guest physical test memory: [0x7fefffff000, 0x7fffffff000)
  *     Populate memory time: S.NNNNNNNNNs
  *     Enabling dirty logging time: …
- *     Iteration N dirty memory time: …        (get dirty log, clear dirty log)
+ *     Iteration N dirty memory time: …        (get dirty log; and clear dirty log, unless it was given -g)
  *     Disabling dirty logging time: …
+ *     Get dirty log over N iterations took S.NNNNNNNNNs. (Avg …)         which is a sum, and passed over
  *
  * A harness may put `# ` before each. Everything else in the text is passed over.
  */
