@@ -306,7 +306,7 @@ dl_log_stats(DlLog *log, DlLogStats *stats)
     stats->ring_overflows = __atomic_load_n(&log->stats.ring_overflows, __ATOMIC_RELAXED);
     stats->ring_resyncs = __atomic_load_n(&log->stats.ring_resyncs, __ATOMIC_RELAXED);
     stats->faults = __atomic_load_n(&log->stats.faults, __ATOMIC_RELAXED);
-    stats->discards = __atomic_load_n(&log->stats.discards, __ATOMIC_RELAXED);
+    stats->discards = __atomic_load_n(&log->stats.discards, __ATOMIC_ACQUIRE);
     stats->gaps = __atomic_load_n(&log->stats.gaps, __ATOMIC_ACQUIRE);
 }
 
@@ -472,8 +472,9 @@ dl_log_discard(DlLog *log, guint64 gpa, guint64 size, DlPunch punch, gpointer us
     }
 
     g_mutex_lock(&log->lock);
-    __atomic_fetch_add(&log->stats.discards, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&log->stats.discards, 1, __ATOMIC_ACQ_REL);
     gboolean ok = !punch || punch(user, error);
+    __atomic_fetch_add(&log->stats.discards, 1, __ATOMIC_ACQ_REL); /* whoever looked in between has seen what is gone now */
     if (pages.count) {
         if (log->class->discarded)
             log->class->discarded(log->instance->tracker, pages);

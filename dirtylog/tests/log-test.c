@@ -307,6 +307,39 @@ test_discard(void)
     puppet_close(&tracked);
 }
 
+typedef struct {
+    DlLog *log;
+    guint64 seen;
+} Looker;
+
+static gboolean
+look_at_discards(gpointer user, GError **error G_GNUC_UNUSED)
+{
+    Looker *looker = user;
+    DlLogStats stats;
+
+    dl_log_stats(looker->log, &stats);
+    looker->seen = stats.discards;
+    return TRUE;
+}
+
+/* Whoever looks what there is, before, while or after something goes, can tell that it has gone since. */
+static void
+test_discard_counts(void)
+{
+    g_auto(Tracked) tracked = {0};
+    puppet_open(&tracked);
+    DlLogStats before, after;
+    Looker looker = {.log = tracked.log};
+
+    dl_log_stats(tracked.log, &before);
+    g_assert_true(dl_log_discard(tracked.log, dl_layout_region(tracked.layout, 0)->gpa, 4096, look_at_discards, &looker, NULL));
+    dl_log_stats(tracked.log, &after);
+    g_assert_cmpuint(before.discards, <, looker.seen);
+    g_assert_cmpuint(looker.seen, <, after.discards);
+    puppet_close(&tracked);
+}
+
 static void
 test_ring_full_without_ring(void)
 {
@@ -334,6 +367,7 @@ main(int argc, char **argv)
     g_test_add_func("/log/notes-survive-a-failing-tracker", test_notes_survive_errors);
     g_test_add_func("/log/notes-of-many-threads-are-all-found", test_concurrent_notes);
     g_test_add_func("/log/a-discard-is-reported-even-if-it-fails", test_discard);
+    g_test_add_func("/log/discards/counted-on-both-sides-of-the-punch", test_discard_counts);
     g_test_add_func("/log/ring-full-goes-to-the-ring-or-nowhere", test_ring_full_without_ring);
     return g_test_run();
 }

@@ -132,7 +132,8 @@ gboolean dl_log_ring_full(DlLog *log, guint vcpu, GError **error);
  * @ring_overflows: rings found full, or resets that stopped short: all RAM was reported dirty
  * @ring_resyncs: times our position had to be searched again after an overflow
  * @faults: write-protect faults that a handler thread resolved (uffd-wp)
- * @discards: dl_log_discard() calls: while it stays the same, no page has gone that was there
+ * @discards: goes up before dl_log_discard() punches and again when it has: whoever read it and then saw a page that goes reads another value
+ *   afterwards
  * @gaps: moves that ended in `none`, as asked or because neither tracker could be armed: from then until the next one's
  *   arming no store is reported
  */
