@@ -151,11 +151,13 @@ qmp_failure(JsonNode *id, const GError *error)
 {
     static const char *const classes[] = {"GenericError", "CommandNotFound", "DeviceNotActive"}; /* in the order of QmpError */
     const char *class = classes[error->domain == QMP_ERROR ? error->code : QMP_ERROR_GENERIC];
+    /* json-glib quotes what an escape has made, and that may be anything */
+    g_autofree char *desc = g_utf8_make_valid(error->message, -1);
     JsonObject *answer = answer_to(id);
     JsonObject *what = json_object_new();
 
     json_object_set_string_member(what, "class", class);
-    json_object_set_string_member(what, "desc", error->message);
+    json_object_set_string_member(what, "desc", desc);
     json_object_set_object_member(answer, "error", what);
     return to_line(answer);
 }

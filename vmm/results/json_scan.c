@@ -17,6 +17,7 @@ typedef struct {
     const char *end;
     guint line;
     guint depth;
+    gboolean ended; /* the outermost value */
 } Scan;
 
 static gboolean
@@ -107,6 +108,20 @@ scan_token(Scan *scan, GError **error)
     return TRUE;
 }
 
+/* json-glib takes the last of several, and loses the memory of the others. */
+static gboolean
+scan_only_value(Scan *scan, GError **error)
+{
+    gboolean space = strchr(" \t\r\n", *scan->at) && *scan->at;
+
+    if (scan->ended && !space)
+        return refuse(scan, "something behind the value's end", error);
+    if (!scan_token(scan, error))
+        return FALSE;
+    scan->ended = scan->ended || (!space && !scan->depth);
+    return TRUE;
+}
+
 gboolean
 json_scan_check(const char *text, gsize length, GError **error)
 {
@@ -117,7 +132,7 @@ json_scan_check(const char *text, gsize length, GError **error)
     if (!g_utf8_validate_len(text, length, NULL))
         return refuse(&scan, "not UTF-8", error);
     while (scan.at < scan.end) {
-        if (!scan_token(&scan, error))
+        if (!scan_only_value(&scan, error))
             return FALSE;
     }
     return scan.depth == 0 || refuse(&scan, "the text ends within an object or an array", error);

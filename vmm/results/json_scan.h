@@ -6,6 +6,6 @@
 
 /**
  * json_scan_check: whether the text holds nothing that the parser would stumble over: it recurses with each level of nesting without
- * end, wraps integers around that are too large, and takes comments, hexadecimal and NUL bytes. Errors: FORMAT, naming the line.
+ * end, wraps integers around that are too large, takes comments, hexadecimal and NUL bytes, and of several values the last. Errors: FORMAT, naming the line.
  */
 gboolean json_scan_check(const char *text, gsize length, GError **error);
