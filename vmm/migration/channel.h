@@ -47,6 +47,8 @@ GQuark channel_error_quark(void);
 
 #define CHANNEL_STRETCH 65536
 #define CHANNEL_STALL_LIMIT_MS 10000
+/** Who connects where others may come too, and says nothing, is in their way for so long. */
+#define CHANNEL_SILENCE_LIMIT_MS 2000
 
 /** No deadline: the stall limit alone. Deadlines are times of g_get_monotonic_time(). */
 #define CHANNEL_NO_DEADLINE G_MAXINT64
@@ -89,8 +91,8 @@ const char *channel_listener_uri(const ChannelListener *listener);
 /** channel_listener_has_more: whether more than one peer may come; FALSE for fd:N of a connected socket. */
 gboolean channel_listener_has_more(const ChannelListener *listener);
 /**
- * channel_accept: waits for a peer until @deadline, then has its TLS handshake. A peer whose handshake came to nothing, whatever
- * the reason, is REFUSED, and another one may be accepted if channel_listener_has_more(). A process that has no file descriptor or
+ * channel_accept: waits for a peer until @deadline, then has its TLS handshake, which has to begin within CHANNEL_SILENCE_LIMIT_MS if
+ * another may come. A peer whose handshake came to nothing, whatever the reason, is REFUSED, and another one may be accepted if channel_listener_has_more(). A process that has no file descriptor or
  * memory left for a peer tries again until @deadline. Errors: REFUSED; STALLED: nobody came; CANCELLED; FAILED: the listener is of
  * no use any more; CLOSED: fd:N was used up.
  */

@@ -515,6 +515,17 @@ accept_socket(ChannelListener *listener, gint64 deadline, GError **error)
     }
 }
 
+/* A client begins: until it has, there is nothing that a handshake could wait for. */
+static gboolean
+shake_hands(ChannelListener *listener, MigrationChannel *channel, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * CHANNEL_SILENCE_LIMIT_MS;
+
+    if (channel_listener_has_more(listener) && !channel_wait(channel, channel->fd, POLLIN, deadline, error))
+        return FALSE;
+    return tls_handshake(channel, listener->credentials, NULL, error);
+}
+
 MigrationChannel *
 channel_accept(ChannelListener *listener, gint64 deadline, GError **error)
 {
@@ -523,7 +534,7 @@ channel_accept(ChannelListener *listener, gint64 deadline, GError **error)
 
     if (!channel)
         return NULL;
-    if (!listener->credentials || tls_handshake(channel, listener->credentials, NULL, &local))
+    if (!listener->credentials || shake_hands(listener, channel, &local))
         return g_steal_pointer(&channel);
     if (!g_error_matches(local, CHANNEL_ERROR, CHANNEL_ERROR_CANCELLED)) {
         local->code = CHANNEL_ERROR_REFUSED; /* it hung up, it stalled: this peer's fault, not the listener's */

@@ -13,7 +13,6 @@
 #include <migration/statistics.h>
 
 #define IDLE_LIMIT_MS 60000
-#define HELLO_LIMIT_MS 2000
 
 typedef struct {
     gboolean there;
@@ -85,7 +84,7 @@ hello_deadline(const MigrationDestination *destination)
 
     if (!destination->listener || !channel_listener_has_more(destination->listener))
         return deadline;
-    return MIN(deadline, g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * HELLO_LIMIT_MS);
+    return MIN(deadline, g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * CHANNEL_SILENCE_LIMIT_MS);
 }
 
 /* A peer comes, and what it says of its guest is taken or refused. */
