@@ -101,6 +101,13 @@ def measure(client, **arguments):
     return report
 
 
+def assert_writes(client):
+    """The guest gets on; a busy host may let it wait for a while."""
+    end = time.monotonic() + LIMIT
+    while not (report := measure(client, calc_time=100, calc_time_unit="millisecond", mode="dirty-bitmap"))["x-dirtylab-pages"]:
+        assert time.monotonic() < end, report
+
+
 def test_session(dirtylab, path):
     with Guest(dirtylab, path, "--vcpus", "2") as guest:
         client, watcher = guest.connect(), guest.connect()
