@@ -124,6 +124,45 @@ has_content(const DlMemory *memory, guint64 offset, guint64 unit, gboolean *cont
     return TRUE;
 }
 
+/* Whether the file has more than this process has mapped. */
+static gboolean
+has_more(const DlMemory *memory, gboolean *more, GError **error)
+{
+    guint64 unit = dl_ram_kind_page_size(memory->kind), mapped_bytes = 0;
+    gboolean mapped = FALSE;
+    struct stat status;
+
+    if (fstat(memory->fd, &status) < 0)
+        return failed("fstat", error);
+    for (guint64 at = 0; at < memory->size; at += unit) {
+        if (!is_mapped(memory, at, &mapped, error))
+            return FALSE;
+        mapped_bytes += mapped ? unit : 0;
+    }
+    *more = (guint64)status.st_blocks * STAT_BLOCK > mapped_bytes;
+    return TRUE;
+}
+
+gboolean
+ram_find_behind(GuestRam *ram, guint region, guint64 from, guint64 *end, GError **error)
+{
+    const DlMemory *memory = guest_ram_memory(ram, region);
+    guint64 unit = dl_ram_kind_page_size(memory->kind);
+    gboolean content = FALSE, more;
+
+    if (!is_hugetlb(ram) || from >= *end)
+        return TRUE;
+    if (!has_more(memory, &more, error))
+        return FALSE;
+    for (guint64 at = from / unit * unit; more && at < *end; at += unit) {
+        if (!has_content(memory, at, unit, &content, error))
+            return FALSE;
+        if (content)
+            *end = MAX(at, from);
+    }
+    return TRUE;
+}
+
 static gboolean
 look_behind_the_mapping(const DlMemory *memory, DlPageRange pages, DlBitmap *present, GError **error)
 {

@@ -14,6 +14,12 @@
  */
 gboolean ram_find_data(GuestRam *ram, guint region, guint64 from, guint64 end, guint64 *data, guint64 *hole, GError **error);
 
+/**
+ * ram_find_behind: of [@from, @end), which ram_find_data() called a hole: cuts @end to where another mapping has left anything but zeroes. Only
+ * hugetlbfs does not know that by itself. Errors: MIGRATION_ERROR_FAILED
+ */
+gboolean ram_find_behind(GuestRam *ram, guint region, guint64 from, guint64 *end, GError **error);
+
 /** ram_allocated: bytes of RAM that exist, by its files' own account. Errors: MIGRATION_ERROR_FAILED */
 gboolean ram_allocated(GuestRam *ram, guint64 *bytes, GError **error);
 

@@ -99,7 +99,8 @@ count_absent(RamSender *sender, guint region, DlPageRange run, guint64 *absent, 
     *absent = run.count;
     if (sender->first && sender->looked)
         return TRUE;
-    if (!ram_find_data(sender->ram, region, from, from + run.count * DL_PAGE_SIZE, &data, NULL, error))
+    if (!ram_find_data(sender->ram, region, from, from + run.count * DL_PAGE_SIZE, &data, NULL, error) ||
+        !ram_find_behind(sender->ram, region, from, &data, error))
         return FALSE;
     *absent = (data - from) / DL_PAGE_SIZE;
     if (!*absent)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <linux/falloc.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 typedef struct {
@@ -325,6 +326,54 @@ test_discards(gconstpointer data)
     g_assert_cmpuint(discarder.discards, >, 0);
 }
 
+#define BEHIND (28 * MIB) /* a huge page that an idle guest never touches, and the next */
+
+static gboolean
+punch_huge(gpointer user, GError **error G_GNUC_UNUSED)
+{
+    const Hole *hole = user;
+
+    return fallocate(hole->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, hole->offset, 2 * MIB) == 0;
+}
+
+static void
+discard_one(gpointer user, guint64 pass)
+{
+    Discarder *discarder = user;
+    Hole hole = {guest_ram_memory(board_ram(discarder->run->board), 0)->fd, BEHIND + 2 * MIB};
+
+    if (pass == 1)
+        g_assert_true(dl_log_discard(board_log(discarder->run->board), BEHIND + 2 * MIB, 2 * MIB, punch_huge, &hole, NULL));
+    discarder->discards++;
+}
+
+/* What only another mapping has made on hugetlbfs, and no look at the pages since a discard could know of. */
+static void
+test_behind_the_mapping(void)
+{
+    Discarder discarder = {0};
+    const RigConfig config = {.ram = DL_RAM_HUGETLB_2M,
+                              .memory_bytes = 32 * MIB,
+                              .events = {.pass = discard_one, .user = &discarder},
+                              .workload = "pattern=idle"};
+
+    if (!rig_ram_here(config.ram, config.memory_bytes))
+        return;
+    g_autoptr(Rig) rig = rig_new(&config);
+    discarder.run = rig->from;
+    const DlMemory *memory = guest_ram_memory(board_ram(rig->from->board), 0);
+    guint8 *alias = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, BEHIND);
+    g_assert_true(alias != MAP_FAILED);
+    memset(alias + 5 * DL_PAGE_SIZE, 0x5a, DL_PAGE_SIZE);
+    memset(alias + 2 * MIB, 0xa5, 2 * MIB);
+    rig_migrate(rig);
+    rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
+    g_assert_cmpuint(rig_compare(rig), ==, 0);
+    g_assert_cmpuint(alias[5 * DL_PAGE_SIZE], ==, 0x5a);
+    g_assert_cmpuint(discarder.discards, >, 0);
+    munmap(alias, 4 * MIB);
+}
+
 static void
 add_discards(void)
 {
@@ -447,6 +496,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/migrate/over-tcp/after-three-who-lost-their-way", "tcp", test_uri);
     add_moves();
     add_discards();
+    g_test_add_func("/migrate/discards/hugetlb-2M/behind-the-mapping", test_behind_the_mapping);
     add_another_collector();
     static const Combination one = {"pagemap-scan", DL_RAM_SHMEM, 1}, two = {"kvm-bitmap", DL_RAM_SHMEM, 2};
     g_test_add_data_func("/migrate/1-vcpu/goes-on-there", &one, test_goes_on);
