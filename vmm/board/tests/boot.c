@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MIB (UINT64_C(1) << 20)
+#define WAIT_MS 60000
 #define SERIAL_READY "dirtylab-guest: ready\r\n"
 
 static const char *const patterns[] = {"sequential", "random", "hotspot", "stride", "silent", "read"};
@@ -105,8 +106,10 @@ test_idle_until_told(void)
     guint64 stop = 1;
 
     guest_run_start(run);
-    g_usleep(100000);
-    g_assert_cmpuint(run->ready, ==, 2);
+    while (g_atomic_int_get(&run->ready) < 2)
+        g_usleep(1000);
+    g_usleep(100000); /* it waits */
+    g_assert_cmpuint(g_atomic_int_get(&run->ready), ==, 2);
     g_assert_true(
         guest_ram_store(board_ram(run->board), ABI_MAILBOX_GPA + offsetof(struct abi_mailbox, stop), &stop, sizeof stop));
     guest_run_wait(run, 2);
@@ -167,9 +170,22 @@ test_end_is_told(void)
 
     g_assert_no_error(error);
     g_assert_true(board_start(board, &error));
-    g_assert_true(machine_wait(board_machine(board), 30000));
+    g_assert_true(machine_wait(board_machine(board), WAIT_MS));
     g_assert_cmpint(machine_state(board_machine(board)), ==, MACHINE_SHUT_DOWN);
     g_assert_cmpint(machine_end(board_machine(board)), ==, MACHINE_RESET);
+}
+
+/* The clock's version, once it is another than @before: KVM writes it when the vCPU next goes into the guest. */
+static guint32
+wait_for_kvmclock(GuestRun *run, guint32 before)
+{
+    guint32 version = before;
+
+    for (guint i = 0; i < WAIT_MS && version == before; i++) {
+        g_usleep(1000);
+        g_assert_true(guest_ram_load(board_ram(run->board), ABI_KVMCLOCK_GPA(0), &version, sizeof version));
+    }
+    return version;
 }
 
 static void
@@ -178,19 +194,16 @@ test_kvmclock_is_written(void)
     g_autoptr(GuestRun) run = guest_run_new((BoardConfig){.memory_bytes = 8 * MIB, .vcpus = 1}, "pattern=idle passes=0");
     Machine *machine = board_machine(run->board);
     g_autoptr(GError) error = NULL;
-    guint32 first = 0, second = 0;
 
     g_assert_true(vcpu_enable_kvmclock(machine, 0, ABI_KVMCLOCK_GPA(0), &error));
     guest_run_start(run);
-    g_usleep(20000);
+    g_assert_cmpuint(wait_for_kvmclock(run, 0), >, 0);
     g_assert_true(machine_pause(machine, &error));
+    guint32 first;
     g_assert_true(guest_ram_load(board_ram(run->board), ABI_KVMCLOCK_GPA(0), &first, sizeof first));
-    g_assert_cmpuint(first, >, 0);
     g_assert_true(vcpu_touch_kvmclock(machine, 0, &error));
     machine_resume(machine);
-    g_usleep(20000);
-    g_assert_true(guest_ram_load(board_ram(run->board), ABI_KVMCLOCK_GPA(0), &second, sizeof second));
-    g_assert_cmpuint(second, !=, first);
+    g_assert_cmpuint(wait_for_kvmclock(run, first), !=, first);
 }
 
 static void

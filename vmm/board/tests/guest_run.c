@@ -166,6 +166,21 @@ guest_run_wait_for_writes(GuestRun *run, guint64 target)
     }
 }
 
+guint
+guest_run_entries_settle(const char *path, guint most)
+{
+    guint n = G_MAXUINT;
+
+    for (guint i = 0; i < WAIT_SECONDS * 1000 && n > most; i++) {
+        g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+        if (i)
+            g_usleep(1000);
+        for (n = 0; g_dir_read_name(dir);)
+            n++;
+    }
+    return n;
+}
+
 /* A hot page is written several times a pass, so its offsets may repeat: the last write to an address wins. */
 guint64
 guest_run_check_pass(GuestRun *run, guint64 pass)

@@ -48,6 +48,11 @@ guint64 guest_run_total(GuestRun *run);
 /** guest_run_wait_for_writes: until the total is @target; aborts the test after minutes, or when the machine ends. */
 void guest_run_wait_for_writes(GuestRun *run, guint64 target);
 /**
+ * guest_run_entries_settle: waits until the folder @path (of /proc/self) has no more than @most entries: a thread that was joined is
+ * seen there a moment longer. Returns how many it has; more than @most after a minute.
+ */
+guint guest_run_entries_settle(const char *path, guint most);
+/**
  * guest_run_check_pass: every page of @pass holds that pass's value; for patterns that store them. Returns the writes checked.
  */
 guint64 guest_run_check_pass(GuestRun *run, guint64 pass);
