@@ -18,7 +18,7 @@
 #define DEFLATE 1
 #define FIRST (8 * MIB / DL_PAGE_SIZE) /* the pages that tests give up */
 #define HUGE_PAGES UINT64_C(512)
-#define WAIT_US (30 * G_TIME_SPAN_SECOND)
+#define WAIT_US (90 * G_TIME_SPAN_SECOND)
 #define APART 900u
 #define A_WHILE_US 50000
 

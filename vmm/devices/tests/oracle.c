@@ -23,7 +23,7 @@
 #define REQUESTS 8u
 #define ROUNDS 6u
 #define BALLOON_PAGES 512u
-#define WAIT_SECONDS 30
+#define WAIT_SECONDS 90
 
 typedef struct Stage Stage;
 

@@ -11,7 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define WAIT_SECONDS 30
+#define WAIT_SECONDS 90
 
 typedef struct {
     GMutex lock;

@@ -15,7 +15,7 @@
 #define RAM_BYTES (2 * MIB)
 #define SLOT 3
 #define BUFFER DRIVER_ARENA
-#define WAIT_SECONDS 30
+#define WAIT_SECONDS 90
 #define LONG_ENOUGH_US 50000 /* for what must not happen */
 #define SHORT_TIMEOUT_MS 300 /* for what must be given up */
 

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define WAIT_MS 120000
+
 typedef struct {
     const char *tracker;
     DlRamKind ram;
@@ -153,7 +155,7 @@ test_moves_at_any_time(void)
 {
     static const char *const names[] = {"kvm-bitmap", "pagemap-scan", "kvm-bitmap-clear", "uffd-wp"};
     const RigConfig config = {
-        .vcpus = 2, .parameters = {.max_bandwidth = 2 * MIB}, .workload = "pattern=random pages=1000 pace=2000000"};
+        .vcpus = 2, .parameters = {.max_bandwidth = MIB / 4}, .workload = "pattern=random pages=1000 pace=2000000"};
     g_autoptr(Rig) rig = rig_new(&config);
     guint moves = 0;
 
@@ -165,7 +167,7 @@ test_moves_at_any_time(void)
             rig->config.parameters.max_bandwidth = 0;
         g_assert_true(migration_source_set_parameters(rig->source, &rig->config.parameters, NULL));
     }
-    g_assert_true(migration_destination_wait(rig->destination, 10000));
+    g_assert_true(migration_destination_wait(rig->destination, WAIT_MS));
     rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
     g_assert_cmpuint(rig_compare(rig), ==, 0);
     g_assert_cmpuint(moves, >=, 20);
@@ -414,8 +416,8 @@ test_uri(gconstpointer data)
     knock(migration_destination_uri(rig->destination), FALSE);
     knock(migration_destination_uri(rig->destination), TRUE);
     rig_new_source(rig, -1);
-    g_assert_true(migration_source_wait(rig->source, 30000));
-    g_assert_true(migration_destination_wait(rig->destination, 30000));
+    g_assert_true(migration_source_wait(rig->source, WAIT_MS));
+    g_assert_true(migration_destination_wait(rig->destination, WAIT_MS));
     rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
     g_assert_true(rig_runs(rig->to));
     g_assert_nonnull(silent); /* all the while */

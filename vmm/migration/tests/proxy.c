@@ -124,10 +124,12 @@ pump_thread(gpointer user)
     while (pump->proxy->stalled && !pump->proxy->ending) /* the other pump's stall closes nothing either */
         g_cond_wait(&pump->proxy->changed, &pump->proxy->lock);
     g_mutex_unlock(&pump->proxy->lock);
-    if (pump->proxy->struck && pump->proxy->fault.kind != FAULT_FLIP)
+    if (pump->proxy->struck && pump->proxy->fault.kind != FAULT_FLIP) {
         cut(pump->proxy);
-    else
+    } else {
         shutdown(pump->to, SHUT_WR);
+        shutdown(pump->from, SHUT_RD); /* who writes to a side that is gone learns of it, as on a socket */
+    }
     return NULL;
 }
 

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 60000
+#define WAIT_MS 120000
 #define STEP_NS 2000000
 #define STANDS_AFTER 100 /* steps without a write */
 

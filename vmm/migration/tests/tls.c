@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define KIB ((gsize)1024)
-#define PATIENCE_US (30 * G_TIME_SPAN_SECOND)
+#define PATIENCE_US (90 * G_TIME_SPAN_SECOND)
 #define STALL_MS 500
 #define LONGER_THAN_THE_TEST_MS 600000
 #define KEY_A "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"

@@ -163,7 +163,7 @@ test_ends(void)
     g_autoptr(SemanticsRow) crashed = run_one(&crashing);
     g_autoptr(SemanticsRow) lacked = run_one(&lacking);
 
-    g_assert_cmpint(g_get_monotonic_time() - begin, <, (gint64)10 * G_USEC_PER_SEC);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, (gint64)60 * G_USEC_PER_SEC);
     g_assert_cmpint(hung->verdict, ==, SEMANTICS_NONE);
     g_assert_nonnull(strstr(hung->observed, "did not come back within 200 ms"));
     g_assert_cmpint(expected->verdict, ==, SEMANTICS_UNSUPPORTED);
