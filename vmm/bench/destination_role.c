@@ -4,7 +4,7 @@
 
 #include "bench/migration_roles.h"
 
-#define GO_ON_LIMIT_US (INT64_C(20) * G_USEC_PER_SEC)
+#define GO_ON_LIMIT_US (INT64_C(60) * G_USEC_PER_SEC)
 #define GO_ON_PASSES 3 /* that an idle vCPU makes once it is told to stop idling */
 #define WRITES_LOOKED_AT 256
 

@@ -230,6 +230,26 @@ recent_start(guint64 position, guint64 depth)
     return position > depth ? position - depth : 0;
 }
 
+/*
+ * Whether @locus's word holds what another actor has stored there at some time: a value tells its pass and its number. A vCPU that waits for
+ * a processor while the others go on finds words that it stored to overwritten, even by what now lies far behind the others' positions.
+ */
+static gboolean
+is_anothers(const WriteList *list, const Locus *locus, guint actor, const guint64 *positions)
+{
+    guint64 value = *locus->word, pass = (value >> 32) - 1, nth = (value & G_MAXUINT32) - 1;
+    guint other = (guint)(nth % list->n_actors);
+    guint64 per_pass = write_list_pass_writes(list, other), index = nth / list->n_actors;
+
+    if (!(value >> 32) || !(value & G_MAXUINT32) || other == actor || index >= per_pass)
+        return FALSE;
+    guint64 at = pass * per_pass + index;
+    if (at > positions[other])
+        return FALSE;
+    Locus theirs = locate(list, other, at);
+    return theirs.word == locus->word && theirs.value == value;
+}
+
 /* Two actors may store to the same word, in an order that nobody knows: either value will do. */
 guint64
 write_list_wrong_words(const WriteList *list, const guint64 *positions, guint64 depth)
@@ -247,7 +267,7 @@ write_list_wrong_words(const WriteList *list, const guint64 *positions, guint64 
             if (!locus.word || (at == positions[actor] && !holds))
                 continue;
             gpointer word = (gpointer)(gsize)locus.word;
-            holds = holds || GPOINTER_TO_INT(g_hash_table_lookup(words, word));
+            holds = holds || is_anothers(list, &locus, actor, positions) || GPOINTER_TO_INT(g_hash_table_lookup(words, word));
             g_hash_table_insert(words, word, GINT_TO_POINTER(holds));
         }
     }

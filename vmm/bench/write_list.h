@@ -66,7 +66,7 @@ void write_list_skip_to(WriteList *list, const guint64 *positions);
 
 /**
  * write_list_wrong_words: looks at the last @depth writes of each actor, which stand still at @positions[]: how many of the words in RAM hold
- * a value that none of these writes stored there. Patterns that store nothing of their own: 0.
+ * a value that neither one of these writes nor any of another actor's stored there. Patterns that store nothing of their own: 0.
  */
 guint64 write_list_wrong_words(const WriteList *list, const guint64 *positions, guint64 depth);
 

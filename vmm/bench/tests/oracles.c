@@ -125,6 +125,36 @@ test_a_silent_write_in_flight_is_demanded_of_no_window(Fixture *f, gconstpointer
     g_assert_cmpuint(dl_bitmap_count(window->written), ==, 9);
 }
 
+static guint64 *
+word_of(const Fixture *f, const struct abi_write *write)
+{
+    return (guint64 *)(gpointer)(f->memory->hva + abi_arena_gpa(&f->arena, write->page) + write->offset);
+}
+
+/* One vCPU waits for a processor while the other goes through all of the arena many times. */
+static void
+test_a_word_may_be_overwritten_by_another(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
+{
+    g_autoptr(WriteList) list = make_list(f, ABI_RANDOM, 2, ARENA_PAGES, FALSE);
+    const struct abi_workload workload = {
+        .pattern = ABI_RANDOM, .vcpus = 2, .pages = ARENA_PAGES, .seed = 7, .arena_pages = ARENA_PAGES};
+    const guint64 positions[] = {600, 400000}, per_pass = abi_vcpu_writes(&workload, 0);
+
+    for (guint32 vcpu = 0; vcpu < 2; vcpu++) {
+        for (guint64 at = 0; at < positions[vcpu]; at++) {
+            struct abi_write write = abi_write_at(&workload, vcpu, at / per_pass, at % per_pass);
+            *word_of(f, &write) = write.value;
+        }
+    }
+    g_assert_cmpuint(write_list_wrong_words(list, positions, 256), ==, 0);
+
+    struct abi_write last = abi_write_at(&workload, 1, 399999 / per_pass, 399999 % per_pass);
+    struct abi_write before = abi_write_at(&workload, 1, 399998 / per_pass, 399998 % per_pass);
+    *word_of(f, &last) = 0;
+    *word_of(f, &before) = last.value; /* another place's value */
+    g_assert_cmpuint(write_list_wrong_words(list, positions, 256), ==, 2);
+}
+
 /* Two stops at the same place: the write there is in flight in all three windows, and the one behind it is demanded of the third. */
 static void
 test_a_silent_write_in_flight_at_two_stops(Fixture *f, gconstpointer kind G_GNUC_UNUSED)
@@ -369,6 +399,7 @@ main(int argc, char **argv)
     ADD("write-list/a silent write in flight at two stops passes over no other", DL_RAM_SHMEM,
         test_a_silent_write_in_flight_at_two_stops);
     ADD("write-list/a re-arm makes first writes anew", DL_RAM_SHMEM, test_a_rearm_makes_first_writes_anew);
+    ADD("write-list/a word may hold what another stored there", DL_RAM_SHMEM, test_a_word_may_be_overwritten_by_another);
     ADD("judge/an exact report is exact", DL_RAM_SHMEM, test_an_exact_report_is_exact);
     ADD("judge/each cause has its own pages", DL_RAM_SHMEM, test_each_cause_has_its_pages);
     ADD("judge/reads excuse KVM's trackers only", DL_RAM_SHMEM, test_reads_excuse_kvm_only);
