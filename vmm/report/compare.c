@@ -173,7 +173,7 @@ static void
 add_bench(Builder *builder, gconstpointer old_result, gconstpointer new_result)
 {
     const BenchResult *old = old_result, *new = new_result;
-    const guint n_runs[] = {runs_of(old), runs_of(new)};
+    const guint n_runs[] = {runs_of(old), runs_of(new)}, first = builder->pairs->len;
     g_autofree char *name = bench_name(new);
 
     add_count(builder, name, "unsound_pages", unsound_pages(old), unsound_pages(new));
@@ -183,6 +183,8 @@ add_bench(Builder *builder, gconstpointer old_result, gconstpointer new_result)
             add_pair(builder, name, cost_name((Cost)cost), old->cost[cost], new->cost[cost], n_runs, floor_of((Cost)cost));
     }
     add_pair(builder, name, "guest_stall_ns", old->stall.samples, new->stall.samples, n_runs, 10);
+    for (guint i = first; i < builder->pairs->len; i++)
+        g_array_index(builder->pairs, Pair, i).result.untracked = g_strcmp0(new->tracker, "none") == 0;
 }
 
 /* --- migrations: the runs of a case are its samples --- */
@@ -509,6 +511,18 @@ compare_result_free(CompareResult *result)
         return;
     g_array_unref(result->comparisons);
     g_free(result);
+}
+
+gboolean
+compare_host_moved(const CompareResult *result)
+{
+    for (guint i = 0; i < result->comparisons->len; i++) {
+        const Comparison *comparison = &g_array_index(result->comparisons, Comparison, i);
+        if (comparison->untracked && g_str_has_prefix(comparison->quantity, "guest_") && comparison->verdict != COMPARE_SAME &&
+            comparison->verdict != COMPARE_TOO_FEW)
+            return TRUE;
+    }
+    return FALSE;
 }
 
 guint

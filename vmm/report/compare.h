@@ -27,6 +27,7 @@ const char *compare_verdict_name(CompareVerdict verdict); /* `same`, `better`, `
 /**
  * Comparison: @name: of the case, in words. @quantity: as the JSON names it. @ratio: new ÷ old, over all pairs of samples. @p: corrected.
  * @old, @new: medians; of accuracy, numbers of pages. @by_count: it is about counts, not samples: any increase is worse.
+ * @untracked: a cost of the guest with no tracker over its RAM, to which the trackers contribute nothing.
  */
 typedef struct {
     char *name;
@@ -36,6 +37,7 @@ typedef struct {
     double ratio;
     double p;
     gboolean by_count;
+    gboolean untracked;
     CompareVerdict verdict;
 } Comparison;
 
@@ -55,6 +57,11 @@ CompareResult *compare_files(const ResultFile *old, const ResultFile *new, GErro
 void compare_result_free(CompareResult *result);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CompareResult, compare_result_free)
 
+/**
+ * compare_host_moved: whether the guest became faster or slower with no tracker over its RAM. Then it was the host (or the lab, but hardly
+ * a tracker), in ways that a common factor does not cover, and what else is claimed may be of that too.
+ */
+gboolean compare_host_moved(const CompareResult *result);
 guint compare_count(const CompareResult *result, CompareVerdict verdict);
 /** compare_text: the table: what differs, then what was compared. */
 void compare_text(const CompareResult *result, const ResultFile *old, const ResultFile *new, guint columns, GString *out);

@@ -99,6 +99,11 @@ compare_text(const CompareResult *result, const ResultFile *old, const ResultFil
                  result->only_new);
     if (fabs(log(result->drift)) > 0.05)
         add_line(out, columns, "All costs together are %.2f times the old ones: what follows is beyond that.", result->drift);
+    if (compare_host_moved(result))
+        add_line(
+            out, columns,
+            "The guest itself differs where nothing tracks it: the host was not the same in both runs, and what follows may be its "
+            "doing. Run the two in turns.");
     g_string_append_c(out, '\n');
     add_differences(result, columns, out);
     if (few)
