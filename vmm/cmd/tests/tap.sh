@@ -35,7 +35,13 @@ $(cat "$work/err")"
     fi
 }
 
-free_hugepages() { cat /sys/kernel/mm/hugepages/hugepages-*/free_hugepages 2>/dev/null | tr '\n' ' '; }
+# In use, and not how many are free: others may reserve some meanwhile.
+used_hugepages() {
+    local pool
+    for pool in /sys/kernel/mm/hugepages/hugepages-*; do
+        echo -n "$(($(cat "$pool/nr_hugepages") - $(cat "$pool/free_hugepages"))) "
+    done
+}
 # Processes of ours only: others may be at work beside this test.
 export DIRTYLAB_TEST_MARK=$work
 left_behind() {
@@ -45,4 +51,13 @@ left_behind() {
             echo "${process#/proc/}"
         fi
     done
+}
+# What was killed takes a moment to be gone, the longer the busier the host is.
+nothing_left() {
+    local i
+    for ((i = 0; i < 600; i++)); do
+        if [ -z "$(left_behind)" ]; then return; fi
+        sleep 0.1
+    done
+    return 1
 }

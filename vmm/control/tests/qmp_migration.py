@@ -109,7 +109,8 @@ def migrate_while_moving(dirtylab, path, *options):
         usable = [entry["tracker"] for entry in source.execute("x-dirtylab-query-trackers")
                   if entry["supported"] and entry["tracker"] != "none"]
         assert len(usable) > 1, usable
-        source.execute("migrate-set-parameters", max_bandwidth=12 << 20)
+        # so short a stop fits nothing but a guest that writes next to nothing
+        source.execute("migrate-set-parameters", max_bandwidth=12 << 20, downtime_limit=1)
         set_capability(source, "pause-before-switchover")
         assert source.execute("migrate", uri=stream) == {}
         poll(source, "active")
@@ -120,7 +121,7 @@ def migrate_while_moving(dirtylab, path, *options):
             assert "from" in answer, answer
             moves += 1
             if moves == 14:  # until then the guest writes faster than it is sent
-                source.execute("migrate-set-parameters", max_bandwidth=0)
+                source.execute("migrate-set-parameters", max_bandwidth=0, downtime_limit=300)
             assert time.monotonic() < deadline, info
             rates += other.execute("query-dirty-rate")["status"] != "measuring" and \
                 other.execute("calc-dirty-rate", calc_time=50, calc_time_unit="millisecond", mode=usable[rates % len(usable)]) == {}
