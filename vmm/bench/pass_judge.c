@@ -108,15 +108,22 @@ pass_judge_ring_overflows(const PassJudge *judge)
 
 /* --- afterwards --- */
 
+static Pass *
+pass_at(const PassJudge *judge, guint index)
+{
+    return g_ptr_array_index(judge->passes, index);
+}
+
 typedef struct {
     DlBitmap *written, *read;
     DlBitmap *in_flight; /* at its end */
+    DlBitmap *early;     /* of these, what was reported already */
 } Window;
 
 static void
 window_clear(Window *window)
 {
-    DlBitmap **sets[] = {&window->written, &window->read, &window->in_flight};
+    DlBitmap **sets[] = {&window->written, &window->read, &window->in_flight, &window->early};
 
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
         g_clear_pointer(sets[i], dl_bitmap_free);
@@ -131,46 +138,69 @@ window_take(PassJudge *judge, const Pass *pass, Window *window)
     write_list_open_window(list);
     const WriteWindow *taken =
         pass->final ? write_list_close_window(list, pass->at_end) : write_list_take_running(list, pass->at_end);
-    *window = (Window){dl_bitmap_copy(taken->written), dl_bitmap_copy(taken->read), dl_bitmap_copy(taken->in_flight)};
+    *window = (Window){dl_bitmap_copy(taken->written), dl_bitmap_copy(taken->read), dl_bitmap_copy(taken->in_flight), NULL};
 }
 
-/* A write in flight at the end of an earlier pass may have been reported by that pass. */
+static gboolean
+any_stood_still(const PassJudge *judge, const Pass *pass, const Pass *before)
+{
+    for (guint i = 0; i < judge->stage->n_actors; i++) {
+        if (pass->at_end[i] == before->at_end[i])
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * A write in flight at a pass's end may have been stored, and reported by that pass; or by one before, where an actor had no processor
+ * between storing and saying so for a pass or more: then it is where it was. (With several actors the page may have become another's. That
+ * excuses one report too many, of a page that replica and destination still have to have right.)
+ */
+static void
+find_early(const PassJudge *judge, guint index, const Window *before, Window *window)
+{
+    const Pass *pass = pass_at(judge, index);
+
+    window->early = dl_bitmap_copy(pass->reported);
+    if (index && before->early && any_stood_still(judge, pass, pass_at(judge, index - 1)))
+        dl_bitmap_or(window->early, before->early);
+    dl_bitmap_and(window->early, window->in_flight);
+}
+
+/* What was written in the window, but for what was reported before it. */
 static DlBitmap *
-due(const Window *window, const Window *before, const Pass *reported_before)
+due(const Window *window, const Window *before)
 {
     DlBitmap *pages = dl_bitmap_copy(window->written);
 
-    if (before->in_flight && reported_before) {
-        g_autoptr(DlBitmap) early = dl_bitmap_copy(before->in_flight);
-        dl_bitmap_and(early, reported_before->reported);
-        dl_bitmap_and_not(pages, early);
-    }
+    if (before->early)
+        dl_bitmap_and_not(pages, before->early);
     return pages;
 }
 
 /*
- * @passes: three in a row, of which the last is judged; the first may be NULL. @windows: theirs.
+ * @passes: two in a row, of which the last is judged. @windows: theirs, behind that of the one before, which may be empty.
  * Pages of the window before are due by now; those of this one too, if there is no pass to come.
  */
 static void
-find_missed(Pass *const passes[3], const Window windows[3], DlBitmap *missed)
+find_missed(Pass *const passes[2], const Window windows[3], DlBitmap *missed)
 {
-    g_autoptr(DlBitmap) before = due(&windows[1], &windows[0], passes[0]);
+    g_autoptr(DlBitmap) before = due(&windows[1], &windows[0]);
 
-    dl_bitmap_and_not(before, passes[1]->reported);
+    dl_bitmap_and_not(before, passes[0]->reported);
     dl_bitmap_or(missed, before);
-    if (passes[2]->final) {
-        g_autoptr(DlBitmap) now = due(&windows[2], &windows[1], passes[1]);
+    if (passes[1]->final) {
+        g_autoptr(DlBitmap) now = due(&windows[2], &windows[1]);
         dl_bitmap_or(missed, now);
     }
-    dl_bitmap_and_not(missed, passes[2]->reported);
+    dl_bitmap_and_not(missed, passes[1]->reported);
 }
 
 /* What the pass may report: written in its window or the one before, in flight at the end of either or at the start; and the guest's own. */
 static void
-find_extra(PassJudge *judge, Pass *const passes[3], const Window windows[3], PassVerdict *verdict)
+find_extra(PassJudge *judge, Pass *const passes[2], const Window windows[3], PassVerdict *verdict)
 {
-    const Pass *pass = passes[2];
+    const Pass *pass = passes[1];
     g_autoptr(DlBitmap) written = dl_bitmap_copy(windows[1].written), all = dl_bitmap_new(dl_bitmap_size(written)),
                         own = dl_bitmap_copy(judge->stage->own), unused = dl_bitmap_new(dl_bitmap_size(written)),
                         in_flight = dl_bitmap_copy(windows[2].in_flight), read = dl_bitmap_copy(windows[1].read);
@@ -190,9 +220,9 @@ find_extra(PassJudge *judge, Pass *const passes[3], const Window windows[3], Pas
         .reported = pass->reported,
         .writes = &writes,
         .changed = own,
-        .overflow = pass->overflow || passes[1]->overflow,
+        .overflow = pass->overflow || passes[0]->overflow,
         /* a tracker's first harvest, or a move that could only report everything */
-        .flagged = passes[1]->facts != pass->facts || pass->flagged ? (pass->flagged ? pass->flagged : all) : passes[1]->flagged};
+        .flagged = passes[0]->facts != pass->facts || pass->flagged ? (pass->flagged ? pass->flagged : all) : passes[0]->flagged};
     if (pass->facts)
         context.facts = pass->facts;
     judge_write_list(&context, &window, all, &sum, unused);
@@ -208,12 +238,6 @@ ask_replica(PassJudge *judge, const Pass *last, DlBitmap *missed)
     replica_compare(judge->replica, missed);
 }
 
-static Pass *
-pass_at(const PassJudge *judge, guint index)
-{
-    return g_ptr_array_index(judge->passes, index);
-}
-
 static guint64
 count_extra(const PassVerdict *verdict)
 {
@@ -227,13 +251,13 @@ count_extra(const PassVerdict *verdict)
 static void
 judge_pass(PassJudge *judge, guint index, const Window windows[3], PassVerdict *verdict)
 {
-    Pass *const passes[3] = {index > 1 ? pass_at(judge, index - 2) : NULL, pass_at(judge, index - 1), pass_at(judge, index)};
-    g_autoptr(DlBitmap) missed = dl_bitmap_new(dl_bitmap_size(passes[2]->reported));
+    Pass *const passes[2] = {pass_at(judge, index - 1), pass_at(judge, index)};
+    g_autoptr(DlBitmap) missed = dl_bitmap_new(dl_bitmap_size(passes[1]->reported));
 
     find_missed(passes, windows, missed);
     find_extra(judge, passes, windows, verdict);
-    if (passes[2]->final && judge->replica)
-        ask_replica(judge, passes[2], missed);
+    if (passes[1]->final && judge->replica)
+        ask_replica(judge, passes[1], missed);
     verdict->judged = TRUE;
     verdict->missed_pages = dl_bitmap_count(missed);
     verdict->written_pages = verdict->missed_pages + verdict->reported_pages - count_extra(verdict);
@@ -254,6 +278,7 @@ pass_judge_finish(PassJudge *judge)
         windows[1] = windows[2];
         windows[2] = (Window){0};
         window_take(judge, pass_at(judge, i), &windows[2]);
+        find_early(judge, i, &windows[1], &windows[2]);
         if (i)
             judge_pass(judge, i, windows, &verdict);
         g_array_append_val(verdicts, verdict);

@@ -178,6 +178,47 @@ test_added(void)
     g_assert_cmpuint(unexplained, ==, 1);
 }
 
+/* The guest stays at the doorbell; its position is what the test says. Reports the pages of writes @first to before @end. */
+static void
+play_pass(Rig *rig, guint64 position, guint64 first, guint64 end, gboolean final)
+{
+    const Stage *stage = rig->stage;
+    struct abi_vcpu *vcpu = (gpointer)dl_layout_hva_of_gpa(stage->layout, ABI_VCPU_GPA(0), sizeof *vcpu);
+    g_autoptr(DlBitmap) reported = dl_bitmap_new(dl_layout_n_bits(stage->layout));
+
+    vcpu->position = position;
+    for (guint64 at = first; at < end; at++) {
+        struct abi_write write = abi_write_at(&stage->workload, 0, 0, at);
+        DlPageRange pages;
+        g_assert_true(dl_layout_pages_of_gpa(stage->layout, abi_arena_gpa(&stage->arena, write.page), 1, &pages));
+        dl_bitmap_set(reported, pages.first);
+    }
+    pass_judge_ended(rig->judge, "kvm-bitmap", reported, final);
+}
+
+/* Write 10 is stored and reported by the second pass, but its vCPU gets no processor to say so until the last. */
+static void
+test_descheduled(void)
+{
+    for (guint64 lost = 0; lost < 2; lost++) {
+        guint64 missed, unexplained;
+        Rig rig;
+
+        set_up(&rig, LIE_NONE, FALSE);
+        pass_judge_begin(rig.judge);
+        play_pass(&rig, 0, 0, 0, FALSE);
+        play_pass(&rig, 10, 0, 11, FALSE);
+        play_pass(&rig, 10, 0, 0, FALSE);
+        play_pass(&rig, 10, 0, 0, FALSE);
+        play_pass(&rig, 11 + lost, 0, 0, TRUE); /* write 11, where it was made, is reported by nobody */
+        g_autoptr(GArray) verdicts = pass_judge_finish(rig.judge);
+        sum(verdicts, &missed, &unexplained);
+        g_assert_cmpuint(missed, ==, lost);
+        g_assert_cmpuint(unexplained, ==, 0);
+        tear_down(&rig);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -193,6 +234,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/pass-judge/a page dropped by the last pass is missed once, with a replica", GINT_TO_POINTER(TRUE),
                          test_dropped_in_the_last);
     g_test_add_func("/pass-judge/a page that neither of two passes reports is missed", test_dropped_for_good);
+    g_test_add_func("/pass-judge/a page reported passes before its writer says so is not missed", test_descheduled);
     g_test_add_func("/pass-judge/a page that nobody wrote is unexplained", test_added);
     return g_test_run();
 }
