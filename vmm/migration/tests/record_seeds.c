@@ -21,9 +21,9 @@
 
 #define WAIT_MS 60000
 #define SETTLE 600    /* writes */
-#define MOST_PAGES 8u /* frames */
+#define MOST_PAGES 2u /* frames */
 #define MOST_RUNS 16u
-#define MOST_CONTENTS 2u
+#define MOST_CONTENTS FUZZ_CONTENTS
 
 typedef struct {
     const char *folder;
