@@ -4,7 +4,7 @@
 # workload, whose init is guest-tests/linux/init. For scripts/testbed and scripts/guest-image, which have sourced lib.sh and image.sh.
 # shellcheck disable=SC2154 # cache is the including script's, work lib.sh's
 
-guest_programs=(build/guest-tests/linux/dirtylab-workload)
+guest_programs=(build/guest-tests/linux/dirtylab-{workload,throughput})
 
 # guest_initramfs MODULES FILE
 guest_initramfs() {
