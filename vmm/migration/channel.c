@@ -3,7 +3,7 @@
  * The bytes of a channel: non-blocking calls, and a poll that the cancellable ends. What bounds a call is a Pace: its deadline,
  * and a clock that starts again with every stretch of bytes that has passed.
  *
- * System calls: recvmsg, sendmsg, ppoll, close.
+ * System calls: recvmsg, sendmsg, ppoll, getsockopt, setsockopt, close.
  */
 #include <errno.h>
 #include <limits.h>
@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define SEND_BUFFER_BYTES (1 << 20)
 
 G_DEFINE_QUARK(channel-error, channel_error);
 
@@ -240,11 +242,26 @@ channel_writes_entered(const MigrationChannel *channel)
 
 /* --- making and freeing --- */
 
+/*
+ * A unix socket takes less than one frame of pages unasked, and each time it is full both sides change threads: with this a migration takes a
+ * tenth less time. The kernel cuts it to what an unprivileged process may have. TCP finds its own size, as long as nobody sets one.
+ */
+static void
+widen(int fd)
+{
+    int domain = 0, bytes = SEND_BUFFER_BYTES;
+    socklen_t size = sizeof domain;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 MigrationChannel *
 channel_wrap(int fd, const ChannelOptions *options, GError **error)
 {
     g_autoptr(MigrationChannel) channel = g_new0(MigrationChannel, 1);
 
+    widen(fd);
     channel->fd = fd;
     channel->cancel_fd = -1;
     channel->stall_limit_us = (gint64)(options->stall_limit_ms ? options->stall_limit_ms : CHANNEL_STALL_LIMIT_MS) * 1000;
