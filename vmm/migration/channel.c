@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SEND_BUFFER_BYTES (1 << 20)
+#define BULK_BUFFER_BYTES (1 << 20)
 
 G_DEFINE_QUARK(channel-error, channel_error);
 
@@ -240,28 +240,28 @@ channel_writes_entered(const MigrationChannel *channel)
     return __atomic_load_n(&channel->writes_entered, __ATOMIC_SEQ_CST);
 }
 
-/* --- making and freeing --- */
-
-/*
- * A unix socket takes less than one frame of pages unasked, and each time it is full both sides change threads: with this a migration takes a
- * tenth less time. The kernel cuts it to what an unprivileged process may have. TCP finds its own size, as long as nobody sets one.
- */
-static void
-widen(int fd)
+void
+channel_set_bulk(MigrationChannel *channel, gboolean bulk)
 {
-    int domain = 0, bytes = SEND_BUFFER_BYTES;
+    int domain = 0, before = 0, bytes = BULK_BUFFER_BYTES;
     socklen_t size = sizeof domain;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX)
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    if (bulk == (channel->buffer_before > 0) || getsockopt(channel->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+        domain != AF_UNIX || getsockopt(channel->fd, SOL_SOCKET, SO_SNDBUF, &before, &size) < 0)
+        return;
+    if (!bulk)
+        bytes = channel->buffer_before / 2; /* the kernel doubles what it is told, and tells the double */
+    (void)setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    channel->buffer_before = bulk ? before : 0;
 }
+
+/* --- making and freeing --- */
 
 MigrationChannel *
 channel_wrap(int fd, const ChannelOptions *options, GError **error)
 {
     g_autoptr(MigrationChannel) channel = g_new0(MigrationChannel, 1);
 
-    widen(fd);
     channel->fd = fd;
     channel->cancel_fd = -1;
     channel->stall_limit_us = (gint64)(options->stall_limit_ms ? options->stall_limit_ms : CHANNEL_STALL_LIMIT_MS) * 1000;

@@ -118,6 +118,15 @@ gboolean channel_readv_all(MigrationChannel *channel, struct iovec *pieces, guin
 gboolean channel_writev_all(MigrationChannel *channel, struct iovec *pieces, guint n_pieces, gint64 deadline, GError **error);
 gboolean channel_write_all(MigrationChannel *channel, gconstpointer data, gsize size, gint64 deadline, GError **error);
 
+/**
+ * channel_set_bulk: much is to be written, and nobody waits for the end of it. A unix socket takes less than one frame of pages unasked, and
+ * each time it is full both sides change threads: with a larger buffer a migration takes a tenth less time. But what the buffer holds goes
+ * before whatever is written next, over a slow relay for long: so with @bulk FALSE it is as large as it was, and the next write
+ * waits until no more than that is left in it. TCP finds its own size, as long as nobody sets one. Changes nothing where it
+ * cannot. socket(7), unix(7).
+ */
+void channel_set_bulk(MigrationChannel *channel, gboolean bulk);
+
 /** Bytes read and written so far, as the callers count them: without TLS's own. Any thread. */
 guint64 channel_bytes_read(const MigrationChannel *channel);
 guint64 channel_bytes_written(const MigrationChannel *channel);

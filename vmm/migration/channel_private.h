@@ -13,6 +13,7 @@ typedef struct TlsSession TlsSession;
  * @fd: non-blocking
  * @cancel_fd: of @cancel, readable once it is cancelled; -1 without one
  * @tls: NULL: plain
+ * @buffer_before: a unix socket's send buffer, as the kernel tells it, while it is wider (channel_set_bulk); 0: it is not
  */
 struct MigrationChannel {
     int fd;
@@ -20,6 +21,7 @@ struct MigrationChannel {
     GCancellable *cancel;
     int cancel_fd;
     TlsSession *tls;
+    int buffer_before;
     guint64 bytes_read, bytes_written, writes_entered; /* atomic */
 };
 

@@ -350,8 +350,12 @@ static gboolean
 run_pass(MigrationSource *source, SourcePass *pass, GError **error)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
+    gboolean first = source->number == 1;
 
-    if (!source_send_pending(source, pass, source->number > 1, error))
+    channel_set_bulk(source->channel, first);
+    gboolean sent = source_send_pending(source, pass, !first, error);
+    channel_set_bulk(source->channel, FALSE); /* the end of the pass, below, goes out when the socket has little left */
+    if (!sent)
         return FALSE;
     /* time in guests is counted in ticks, and may come out as more than there was */
     pass->figures.host_cpu_ns = MAX(clock_host_cpu_ns() - pass->cpu_ns, 0);

@@ -411,6 +411,46 @@ test_trickle(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_thread_join(g_steal_pointer(&thread));
 }
 
+/* How much @writer's socket takes while nobody reads. */
+static guint64
+fill(MigrationChannel *writer)
+{
+    guint64 before = channel_bytes_written(writer);
+    g_autofree guint8 *bytes = g_malloc0(16 * MIB);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(channel_write_all(writer, bytes, 16 * MIB, CHANNEL_NO_DEADLINE, &error));
+    g_assert_error(error, CHANNEL_ERROR, CHANNEL_ERROR_STALLED);
+    return channel_bytes_written(writer) - before;
+}
+
+static void
+drain(MigrationChannel *reader, guint64 size)
+{
+    g_autofree guint8 *bytes = g_malloc(size);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(channel_read_all(reader, bytes, size, soon(), &error));
+    g_assert_no_error(error);
+}
+
+/* What comes after the bulk waits until the buffer has little left, and finds it as small as before. */
+static void
+test_bulk(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    guint64 usual = fill(fixture->pair[0]);
+
+    drain(fixture->pair[1], usual);
+    channel_set_bulk(fixture->pair[0], TRUE);
+    channel_set_bulk(fixture->pair[0], TRUE);
+    guint64 wide = fill(fixture->pair[0]);
+    g_assert_cmpuint(wide, >, usual);
+    channel_set_bulk(fixture->pair[0], FALSE);
+    g_assert_cmpuint(fill(fixture->pair[0]), ==, 0);
+    drain(fixture->pair[1], wide - usual / 8);
+    g_assert_cmpuint(fill(fixture->pair[0]), <=, usual);
+}
+
 static void
 test_deadline(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
@@ -523,6 +563,7 @@ main(int argc, char **argv)
     g_test_add("/channel/stalled/writer", Fixture, quick, set_up, test_stalled_writer, tear_down);
     g_test_add("/channel/stalled/trickle", Fixture, quick, set_up, test_trickle, tear_down);
     g_test_add_func("/channel/stalled/connect", test_connect_stalled);
+    g_test_add("/channel/bulk", Fixture, quick, set_up, test_bulk, tear_down);
     g_test_add("/channel/deadline", Fixture, patient, set_up, test_deadline, tear_down);
     g_test_add_func("/channel/deadline/accept", test_accept_deadline);
     g_test_add("/channel/cancel/read", Fixture, patient, set_up, test_cancel_read, tear_down);
