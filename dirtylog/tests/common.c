@@ -45,18 +45,33 @@ supported_or_skip(const char *tracker, DlRamKind kind)
     return probe.supported;
 }
 
+void
+skip_refused(const char *tracker, DlRamKind kind, const GError *error)
+{
+    if (!g_error_matches(error, DL_ERROR, DL_ERROR_UNSUPPORTED) && !g_error_matches(error, DL_ERROR, DL_ERROR_PERMISSION))
+        g_assert_no_error(error);
+    g_assert_false(is_supported(tracker, kind));
+    g_test_skip(error->message);
+}
+
+void
+skip_lacking(const GError *error)
+{
+    if (!g_error_matches(error, DL_ERROR, DL_ERROR_RESOURCE))
+        g_assert_no_error(error);
+    g_test_skip(error->message);
+}
+
 gboolean
 tracked_open(Tracked *tracked, DlRamKind kind, guint64 size)
 {
     g_autoptr(GError) error = NULL;
 
     tracked->memory = dl_memory_new(kind, size, &error);
-    if (!tracked->memory && g_error_matches(error, DL_ERROR, DL_ERROR_RESOURCE)) {
-        g_test_skip(error->message);
+    if (!tracked->memory) {
+        skip_lacking(error);
         return FALSE;
     }
-    g_assert_no_error(error);
-    g_assert_nonnull(tracked->memory);
     DlRegion region = {.gpa = 0x100000, .size = tracked->memory->size, .hva = tracked->memory->hva, .kind = kind};
     tracked->layout = dl_layout_new(&region, 1, &error);
     g_assert_no_error(error);

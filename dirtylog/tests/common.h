@@ -17,6 +17,10 @@ typedef struct {
     guint64 n_pages;
 } Tracked;
 
+/** After a move that failed: the test is skipped when the tracker is not to be had here, which the probe has to say too; else it fails. */
+void skip_refused(const char *tracker, DlRamKind kind, const GError *error);
+/** After memory that was not to be had: the test is skipped when the host has too little of it; else it fails. */
+void skip_lacking(const GError *error);
 /** The kind's memory, at least @size bytes; FALSE after g_test_skip() when this host has too few hugepages. */
 gboolean tracked_open(Tracked *tracked, DlRamKind kind, guint64 size);
 void tracked_close(Tracked *tracked);

@@ -96,6 +96,7 @@ test_reservation(void)
     }
     g_autoptr(DlMemory) first = dl_memory_new(DL_RAM_HUGETLB_2M, (free_pages / 2) * 2 * MIB, &error);
     if (!first) {
+        g_assert_error(error, DL_ERROR, DL_ERROR_RESOURCE);
         g_test_skip(error->message); /* others use the pool too */
         return;
     }

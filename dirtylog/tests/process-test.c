@@ -40,7 +40,7 @@ open_armed(Tracked *tracked, const Case *test_case, gboolean populate)
         g_assert_no_error(error);
     }
     if (!dl_log_move(tracked->log, test_case->tracker, NULL, NULL, &error)) {
-        g_test_skip(error->message);
+        skip_refused(test_case->tracker, test_case->kind, error);
         return FALSE;
     }
     return TRUE;
@@ -482,7 +482,7 @@ test_handler_cpu(void)
 
     g_assert_true(tracked_open(&tracked, DL_RAM_SHMEM, SIZE));
     if (!dl_log_move(tracked.log, "uffd-wp", &first_cpu, NULL, &error)) {
-        g_test_skip(error->message);
+        skip_refused("uffd-wp", DL_RAM_SHMEM, error);
         return;
     }
     store(&tracked, 3);
@@ -509,7 +509,7 @@ test_odd_regions(gconstpointer data)
     g_autoptr(DlMemory) low = dl_memory_new(test_case->kind, 4 << 20, &error);
     g_autoptr(DlMemory) high = low ? dl_memory_new(test_case->kind, 2 << 20, &error) : NULL;
     if (!high) {
-        g_test_skip(error->message);
+        skip_lacking(error);
         return;
     }
     DlRegion regions[] = {
@@ -520,7 +520,7 @@ test_odd_regions(gconstpointer data)
     g_autoptr(DlLog) log = dl_log_new(layout, &host, &error);
     DlConsumer *consumer = dl_log_subscribe(log);
     if (!dl_log_move(log, test_case->tracker, NULL, NULL, &error)) {
-        g_test_skip(error->message);
+        skip_refused(test_case->tracker, test_case->kind, error);
         return;
     }
     for (guint round = 0; round < 3; round++) {
@@ -599,7 +599,7 @@ test_taking_meanwhile(gconstpointer data)
     meddler.taken = FALSE;
     class.rearm = meddle_and_rearm;
     if (!dl_log_move_to_class(tracked.log, &class, NULL, NULL, &error)) {
-        g_test_skip(error->message);
+        skip_refused(test_case->tracker, test_case->kind, error);
         return;
     }
     g_autoptr(DlBitmap) first = harvest(&tracked);

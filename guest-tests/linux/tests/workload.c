@@ -315,6 +315,7 @@ test_disk(void)
     gsize size;
 
     if (run_on_disk(disk, "time=1", &first) == 2) {
+        g_assert_nonnull(strstr(first, "cannot be used: Invalid argument"));
         g_test_skip("no O_DIRECT in the folder for temporary files");
         g_unlink(disk);
         return;

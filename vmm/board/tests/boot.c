@@ -2,6 +2,7 @@
 /* The embedded guest on /dev/kvm: it does what the host computes that it does. */
 #include "guest_run.h"
 
+#include <machine/error.h>
 #include <string.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -125,6 +126,7 @@ test_above_4_gib(void)
     guint64 high = 0;
 
     if (!guest_ram_check_host(config.ram, config.memory_bytes, FALSE, 0, &error)) {
+        g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE);
         g_test_skip(error->message);
         return;
     }

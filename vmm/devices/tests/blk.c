@@ -3,6 +3,7 @@
 #include "driver.h"
 
 #include <devices/virtio_blk.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <linux/virtio_blk.h>
@@ -116,9 +117,11 @@ has_o_direct(void)
     g_autofree char *path = make_image(512);
     int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
-    g_unlink(path);
-    if (fd >= 0)
+    if (fd < 0)
+        g_assert_cmpint(errno, ==, EINVAL);
+    else
         close(fd);
+    g_unlink(path);
     return fd >= 0;
 }
 

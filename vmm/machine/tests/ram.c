@@ -62,6 +62,7 @@ test_hole_is_no_ram(void)
     g_autoptr(GError) too_small = NULL;
 
     if (!guest_ram_check_host(DL_RAM_SHMEM, 4 * GIB, FALSE, 0, &too_small)) {
+        g_assert_error(too_small, MACHINE_ERROR, MACHINE_ERROR_RESOURCE);
         g_test_skip(too_small->message);
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rig.h"
 
+#include <machine/error.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +227,8 @@ rig_ram_here(DlRamKind kind, guint64 bytes)
 
     if (guest_ram_check_host(kind, bytes, FALSE, 0, &error))
         return TRUE;
+    if (!g_error_matches(error, MACHINE_ERROR, MACHINE_ERROR_RESOURCE)) /* too little RAM; or too small a pool: */
+        g_assert_error(error, DL_ERROR, DL_ERROR_RESOURCE);
     g_test_skip(error->message);
     return FALSE;
 }
