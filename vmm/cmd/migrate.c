@@ -9,10 +9,14 @@
 
 #define LOOK_US 100000
 #define PAGE_BYTES 4096
+#define NO_LIMIT "0"
+#define LONG_MS 10000 /* after this long somebody who waits wants to know why */
+#define LONG_PASSES 4
 
 /** What the user typed. */
 typedef struct {
     char *control, *tracker, *bandwidth, *downtime_limit;
+    gboolean auto_converge;
     char **uris;
 } Typed;
 
@@ -46,7 +50,8 @@ check(const Typed *typed, guint64 *bandwidth, guint64 *downtime_limit, GError **
         g_set_error(error, CMD_ERROR, CMD_ERROR_USAGE, "--tracker: \"%s\" is none of %s", typed->tracker, known);
         return FALSE;
     }
-    return (!typed->bandwidth || cmd_parse_size("--bandwidth", typed->bandwidth, bandwidth, error)) &&
+    return (!typed->bandwidth || g_str_equal(typed->bandwidth, NO_LIMIT) ||
+            cmd_parse_size("--bandwidth", typed->bandwidth, bandwidth, error)) &&
            (!typed->downtime_limit ||
             cmd_parse_count("--downtime-limit", typed->downtime_limit, 1, 2000000, downtime_limit, error));
 }
@@ -72,15 +77,29 @@ tell_string(QmpClient *client, const char *command, const char *name, const char
 }
 
 static gboolean
+enable(QmpClient *client, const char *capability, GError **error)
+{
+    JsonObject *wanted = json_object_new(), *arguments = json_object_new();
+    JsonArray *capabilities = json_array_new();
+
+    json_object_set_string_member(wanted, "capability", capability);
+    json_object_set_boolean_member(wanted, "state", TRUE);
+    json_array_add_object_element(capabilities, wanted);
+    json_object_set_array_member(arguments, "capabilities", capabilities);
+    return tell(client, "migrate-set-capabilities", arguments, error);
+}
+
+static gboolean
 start(QmpClient *client, const Typed *typed, guint64 bandwidth, guint64 downtime_limit, GError **error)
 {
     JsonObject *parameters = json_object_new();
 
-    if (bandwidth)
+    if (typed->bandwidth)
         json_object_set_int_member(parameters, "max-bandwidth", (gint64)bandwidth);
     if (downtime_limit)
         json_object_set_int_member(parameters, "downtime-limit", (gint64)downtime_limit);
     return tell(client, "migrate-set-parameters", parameters, error) &&
+           (!typed->auto_converge || enable(client, "auto-converge", error)) &&
            (!typed->tracker || tell_string(client, "x-dirtylab-set-tracker", "tracker", typed->tracker, error)) &&
            tell_string(client, "migrate", "uri", typed->uris[0], error);
 }
@@ -164,6 +183,26 @@ show(const Progress *progress)
     fflush(stderr);
 }
 
+/* Whether it looks as if it went on for ever: the guest writes about as fast as it is sent. */
+static gboolean
+goes_nowhere(const Progress *progress)
+{
+    return progress->total_ms > LONG_MS && progress->pass > LONG_PASSES && progress->mbps > 0 &&
+           progress->dirty_pages_rate * PAGE_BYTES > progress->mbps * 1e6 / 8 / 2;
+}
+
+static void
+advise(const Progress *progress, gboolean terminal)
+{
+    g_autofree char *rate = bytes_text(progress->dirty_pages_rate * PAGE_BYTES),
+                    *bandwidth = bytes_text(progress->mbps * 1e6 / 8);
+
+    fprintf(stderr,
+            "%sdirtylab: the guest writes %s/s and %s/s is sent: this may never end; interrupt it, then try a larger --bandwidth "
+            "(0: no limit), a longer --downtime-limit, or --auto-converge, which slows the guest down\n",
+            terminal ? "\r" : "", rate, bandwidth);
+}
+
 /* `none` is what it may say before it has begun. */
 static gboolean
 is_over(const Progress *progress)
@@ -177,13 +216,17 @@ is_over(const Progress *progress)
 static gboolean
 follow(QmpClient *client, const volatile gint *interrupted, Progress *progress, GError **error)
 {
-    gboolean terminal = isatty(STDERR_FILENO), cancelled = FALSE;
+    gboolean terminal = isatty(STDERR_FILENO), cancelled = FALSE, advised = FALSE;
 
     for (;;) {
         if (!ask(client, progress, error))
             return FALSE;
         if (is_over(progress))
             break;
+        if (!advised && goes_nowhere(progress)) {
+            advised = TRUE;
+            advise(progress, terminal);
+        }
         if (terminal)
             show(progress);
         if (*interrupted && !cancelled) {
@@ -242,8 +285,9 @@ run(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"control", 0, 0, G_OPTION_ARG_STRING, &typed.control, "The guest's control socket", "unix:PATH"},
         {"tracker", 0, 0, G_OPTION_ARG_STRING, &typed.tracker, "Track what it writes by this (the active one)", "NAME"},
-        {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &typed.bandwidth, "At most so much a second while it runs (as it is set there)",
-         "SIZE"},
+        {"bandwidth", 0, 0, G_OPTION_ARG_STRING, &typed.bandwidth,
+         "At most so much a second while it runs, 0: no limit (as it is set there)", "SIZE or 0"},
+        {"auto-converge", 0, 0, G_OPTION_ARG_NONE, &typed.auto_converge, "Slow the guest down if it outruns the channel", NULL},
         {"downtime-limit", 0, 0, G_OPTION_ARG_STRING, &typed.downtime_limit,
          "Stop it when the rest takes no longer (as it is set there)", "MS"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &typed.uris, "Where to: unix:PATH, tcp:HOST:PORT, fd:N", "URI"},

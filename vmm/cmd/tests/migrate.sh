@@ -47,7 +47,7 @@ expect "a control socket that is no unix socket is refused" 2 'control' "$dirtyl
 expect "no address is refused" 2 'one address' "$dirtylab" migrate --control unix:/x
 expect "two addresses are refused" 2 'one address' "$dirtylab" migrate --control unix:/x unix:/a unix:/b
 expect "a tracker that nobody knows is refused" 2 'kvm-bitmpa' "$dirtylab" migrate --control unix:/x --tracker kvm-bitmpa unix:/a
-expect "a bandwidth of 0 is refused" 2 'bandwidth' "$dirtylab" migrate --control unix:/x --bandwidth 0 unix:/a
+expect "a bandwidth that is none is refused" 2 'bandwidth' "$dirtylab" migrate --control unix:/x --bandwidth 0x unix:/a
 expect "a socket where nobody listens is said so" 1 'nobody can be reached' "$dirtylab" migrate --control "unix:$work/none" unix:/a
 python3 -c 'import socket, sys
 server = socket.socket(socket.AF_UNIX)
@@ -91,8 +91,24 @@ if [ "$status" -eq 130 ] && grep -q 'cancelled' "$work/err"; then
 else
     result "not ok" "an interruption cancels the migration" "status $status: $(cat "$work/out" "$work/err")"
 fi
+# 2,000 pages again and again at 8 MiB/s, and no time to stop it: no pass gets ahead, and the user hears of it
+destination f
+timeout --preserve-status -s INT 75 "$dirtylab" migrate --control "unix:$work/c" --bandwidth 8M --downtime-limit 1 "unix:$work/f.in" \
+    >"$work/out" 2>"$work/err" </dev/null &
+follower=$!
+for ((i = 0; i < 700; i++)); do
+    if grep -q 'may never end' "$work/err" || ! kill -0 $follower 2>/dev/null; then break; fi
+    sleep 0.1
+done
+kill -INT $follower 2>/dev/null
+wait $follower
+if grep -q 'may never end.*--auto-converge' "$work/err"; then
+    result ok "one that gets nowhere says what to do" ""
+else
+    result "not ok" "one that gets nowhere says what to do" "$(cat "$work/out" "$work/err")"
+fi
 destination e
-if migrate c e --bandwidth 10G; then
+if migrate c e --bandwidth 0 --auto-converge; then
     result ok "and the guest, which ran on, is migrated by the next attempt" ""
 else
     result "not ok" "and the guest, which ran on, is migrated by the next attempt" "$(cat "$work/out" "$work/err" "$work"/*.log)"
