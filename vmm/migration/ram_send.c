@@ -9,7 +9,10 @@
  * The checksum also finds zero pages: only a page with that of zeroes is looked at a second time.
  *
  * Reading a page that does not exist would make it: a hole of the memfd is never read. `present` holds the pages that are known
- * to exist; nothing but a discard takes one away, and then all is forgotten and asked for again, page by page.
+ * to exist; nothing but a discard takes one away, and then all is forgotten and asked for again, page by page. What the last look did not
+ * find is another matter: in the first pass that remains so, discard or not, for whatever has come into being since is reported, by the
+ * tracker or by who wrote it through another mapping, and a later pass sends it. In later passes the report may be the very one
+ * that is being answered, and is asked about then.
  */
 #include <machine/wire.h>
 #include <migration/hash.h>
@@ -34,9 +37,9 @@ struct RamSender {
     Stream *stream;
     RamSenderPace pace;
     gpointer user;
-    gboolean first;  /* this pass is the first */
-    gboolean looked; /* `present` is what a look found, and nothing was discarded since */
+    gboolean first; /* this pass is the first */
     DlBitmap *present;
+    DlBitmap *found; /* by the last look; some of it may have been discarded since */
     guint64 zero_sum;
     GByteArray *payload;
     guint n_runs;
@@ -60,6 +63,7 @@ ram_sender_new(GuestRam *ram, Stream *stream, RamSenderPace pace, gpointer user)
     sender->pace = pace;
     sender->user = user;
     sender->present = dl_bitmap_new(dl_layout_n_bits(sender->layout));
+    sender->found = dl_bitmap_new(dl_layout_n_bits(sender->layout));
     sender->zero_sum = hash_bytes(zeroes, sizeof zeroes);
     sender->payload = g_byte_array_new();
     sender->n_pieces = 2;
@@ -70,6 +74,7 @@ void
 ram_sender_free(RamSender *sender)
 {
     dl_bitmap_free(sender->present);
+    dl_bitmap_free(sender->found);
     g_byte_array_unref(sender->payload);
     g_free(sender);
 }
@@ -79,15 +84,30 @@ ram_sender_free(RamSender *sender)
 gboolean
 ram_sender_look(RamSender *sender, GError **error)
 {
-    sender->looked = ram_look(sender->ram, sender->present, error);
-    return sender->looked;
+    if (!ram_look(sender->ram, sender->present, error))
+        return FALSE;
+    dl_bitmap_clear_all(sender->found);
+    dl_bitmap_or(sender->found, sender->present);
+    return TRUE;
 }
 
 void
 ram_sender_forget(RamSender *sender)
 {
-    sender->looked = FALSE;
     dl_bitmap_clear_all(sender->present);
+}
+
+/* How many pages at the start of @run the last look did not find; those behind them in @run that it did find are all that @run is cut to. */
+static guint64
+count_never_found(const RamSender *sender, DlPageRange *run)
+{
+    guint64 end = run->first + run->count;
+    DlPageRange found = {end, 0};
+
+    dl_bitmap_next_run(sender->found, run->first, end, &found);
+    if (found.first == run->first)
+        run->count = found.count;
+    return found.first - run->first;
 }
 
 /* How many pages at the start of @run, which were absent, are so still; if the first is not, it is present from now on. */
@@ -96,16 +116,17 @@ count_absent(RamSender *sender, guint region, DlPageRange run, guint64 *absent, 
 {
     DlPageRange pages = dl_layout_region_pages(sender->layout, region);
     guint64 from = (run.first - pages.first) * DL_PAGE_SIZE, data;
+    guint64 unit = dl_ram_kind_page_size(dl_layout_region(sender->layout, region)->kind) / DL_PAGE_SIZE;
 
-    *absent = run.count;
-    if (sender->first && sender->looked)
+    *absent = sender->first ? count_never_found(sender, &run) : 0;
+    if (*absent)
         return TRUE;
     if (!ram_find_data(sender->ram, region, from, from + run.count * DL_PAGE_SIZE, &data, NULL, error) ||
         !ram_find_behind(sender->ram, region, from, &data, error))
         return FALSE;
     *absent = (data - from) / DL_PAGE_SIZE;
-    if (!*absent)
-        dl_bitmap_set(sender->present, run.first);
+    if (!*absent) /* and all that is one page with it for the host */
+        dl_bitmap_set_range(sender->present, (DlPageRange){run.first, MIN(unit - from / DL_PAGE_SIZE % unit, run.count)});
     return TRUE;
 }
 
