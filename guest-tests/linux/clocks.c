@@ -4,6 +4,7 @@
  * there. Clocks of different vCPUs are not compared: some hosts' emulated TSCs differ. How long a vCPU saw nothing (a migration's downtime, for
  * one) and how far the wall clock was moved against the monotonic one are measured, not judged.
  */
+#include "clock_names.h"
 #include "workload.h"
 
 #include <inttypes.h>
@@ -12,15 +13,6 @@
 #include <time.h>
 
 #define LOOK_EVERY_NS 5000000
-
-enum {
-    MONOTONIC,
-    REALTIME,
-    BOOTTIME,
-    TSC,
-    N_CLOCKS
-};
-static const char *const clock_names[N_CLOCKS] = {"CLOCK_MONOTONIC", "CLOCK_REALTIME", "CLOCK_BOOTTIME", "the TSC"};
 
 struct clock_thread {
     pthread_t thread;

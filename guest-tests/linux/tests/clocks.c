@@ -8,6 +8,7 @@
  *     linux-clocks judge BEFORE AFTER DOWNTIME-NS     status 1: a clock went further than the host's, or less far by more than the downtime
  */
 #include <fcntl.h>
+#include <guest-tests/linux/clock_names.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,15 +24,6 @@
 #define SECOND INT64_C(1000000000)
 /* The host may go by another hardware clock than the guest; calibrated under an emulation, their rates differ so much */
 #define DRIFT 500
-
-enum {
-    MONOTONIC,
-    REALTIME,
-    BOOTTIME,
-    TSC,
-    N_CLOCKS
-};
-static const char *const names[N_CLOCKS] = {"CLOCK_MONOTONIC", "CLOCK_REALTIME", "CLOCK_BOOTTIME", "the TSC"};
 
 struct clocks {
     int64_t value[N_CLOCKS];
@@ -177,7 +169,7 @@ judge_clock(const struct reading *first, const struct reading *second, int clock
     if (passed <= most + drift && passed >= least - downtime - drift)
         return true;
     printf("# %s went on by %" PRId64 "; from %" PRId64 " to %" PRId64 " passed on the host, %" PRId64 " of them downtime\n",
-           names[clock], passed, least, most, downtime);
+           clock_names[clock], passed, least, most, downtime);
     return false;
 }
 
