@@ -22,6 +22,7 @@
     X(writer_load) \
     X(writer_populate) \
     X(writer_read) \
+    X(writer_read_told) \
     X(writer_preadv) \
     X(writer_process_vm_writev) \
     X(writer_proc_mem) \
@@ -112,7 +113,9 @@
     X(kvm_ring_ignored) \
     X(kvm_ring_wrapped) \
     X(kvm_flag_toggled) \
+    X(kvm_flag_toggled_told) \
     X(kvm_slot_removed) \
+    X(kvm_slot_removed_told) \
     X(kvm_slot_moved) \
     X(kvm_slot_added)
 /* clang-format on */

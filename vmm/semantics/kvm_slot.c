@@ -13,6 +13,7 @@ enum {
     TOGGLED,
     REMOVED,
     MOVED,
+    HARVESTED = 8, /* before the change, as a VMM has to */
 };
 
 static gboolean
@@ -22,7 +23,7 @@ change_slot(const Scene *scene, GError **error)
     /* The trackers that are none of KVM's leave the flag off. */
     gboolean logging = scene->cell->tracker->holds == DL_HOLDS_MEMSLOT_LOG || scene->cell->tracker->holds == DL_HOLDS_RING;
 
-    switch (scene->cell->about->variant) {
+    switch (scene->cell->about->variant & ~HARVESTED) {
     case TOGGLED:
         return kvm_set_slot(scene, 0, size, !logging, error) && kvm_set_slot(scene, 0, size, logging, error);
     case REMOVED:
@@ -39,8 +40,9 @@ run(Cell *cell, GError **error)
 
     if (!scene || !scene_arm(scene, error) || !scene_guest_store(scene, 1, error))
         return FALSE;
-    /* The control harvests before the change, as a VMM has to. */
-    if (!cell_step(cell) && !scene_harvest(scene, error))
+    /* The control of each is the other. */
+    gboolean harvested = (cell->about->variant & HARVESTED) != 0;
+    if (harvested == cell_step(cell) && !scene_harvest(scene, error))
         return FALSE;
     if (!change_slot(scene, error) || !scene_guest_store(scene, 2, error) || !scene_harvest(scene, error))
         return FALSE;
@@ -48,6 +50,7 @@ run(Cell *cell, GError **error)
 }
 
 #define TRACKERS KVM_TRACKERS ",pagemap-scan,uffd-wp"
+#define BITMAPS "kvm-bitmap,kvm-bitmap-clear" /* what a ring holds stands the change */
 #define REQUIRED "what the guest wrote before the change, and after it, is reported"
 #define FINDING                                                                                                                            \
     "A slot's dirty bitmap goes with its log flag and with the slot itself: harvest it, with the vCPUs stopped, before any change of the " \
@@ -62,6 +65,14 @@ const SemanticsCase case_kvm_flag_toggled = {
     .run = run,
     .variant = TOGGLED,
 };
+const SemanticsCase case_kvm_flag_toggled_told = {
+    .name = "kvm.flag-toggled-told",
+    .required = REQUIRED,
+    .left_out = "the harvest before the change",
+    .trackers = BITMAPS,
+    .run = run,
+    .variant = TOGGLED | HARVESTED,
+};
 const SemanticsCase case_kvm_slot_removed = {
     .name = "kvm.slot-removed",
     .required = REQUIRED,
@@ -70,6 +81,14 @@ const SemanticsCase case_kvm_slot_removed = {
     .trackers = TRACKERS,
     .run = run,
     .variant = REMOVED,
+};
+const SemanticsCase case_kvm_slot_removed_told = {
+    .name = "kvm.slot-removed-told",
+    .required = REQUIRED,
+    .left_out = "the harvest before the change",
+    .trackers = BITMAPS,
+    .run = run,
+    .variant = REMOVED | HARVESTED,
 };
 const SemanticsCase case_kvm_slot_moved = {
     .name = "kvm.slot-moved",

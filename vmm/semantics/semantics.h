@@ -55,6 +55,7 @@ typedef struct {
 
 #define PLAIN_TRACKERS "pagemap-scan,uffd-wp,soft-dirty"
 #define KVM_TRACKERS "kvm-bitmap,kvm-bitmap-clear,kvm-ring"
+#define ALL_TRACKERS KVM_TRACKERS "," PLAIN_TRACKERS
 #define PLAIN_RAMS "shmem,shmem-thp,hugetlb-2M"
 
 /**

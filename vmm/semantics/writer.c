@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define ROUNDS 2
+#define RING_ENTRIES 4096
 
 int
 writer_source(GError **error)
@@ -19,6 +20,28 @@ writer_source(GError **error)
         return fd;
     cell_fail(error, "a file to read from");
     return -1;
+}
+
+static gboolean
+is_of_kvm(const Cell *cell)
+{
+    return cell->tracker->holds == DL_HOLDS_MEMSLOT_LOG || cell->tracker->holds == DL_HOLDS_RING;
+}
+
+Scene *
+writer_open(Cell *cell, GError **error)
+{
+    return is_of_kvm(cell) ? scene_open_vm(cell, RING_ENTRIES, error) : scene_open(cell, error);
+}
+
+/* Whatever the case's own finding is for a tracker on page tables. */
+static void
+explain(Cell *cell)
+{
+    if (cell->missed && is_of_kvm(cell))
+        cell_find(cell,
+                  "KVM's logs hold what vCPUs and KVM wrote, never what the VMM, a system call of its or another process wrote: "
+                  "whoever writes has to tell (dl_log_note_written).");
 }
 
 gboolean
@@ -35,13 +58,14 @@ writer_run_on(Scene *scene, Writer writer, GError **error)
         if (!scene_harvest(scene, error))
             return FALSE;
     }
+    explain(scene->cell);
     return TRUE;
 }
 
 gboolean
 writer_run(Cell *cell, Writer writer, GError **error)
 {
-    g_autoptr(Scene) scene = scene_open(cell, error);
+    g_autoptr(Scene) scene = writer_open(cell, error);
 
     return scene && writer_run_on(scene, writer, error);
 }

@@ -11,7 +11,11 @@
 /** Writes to the place's page, at any offset; FALSE with an error when it cannot. */
 typedef gboolean (*Writer)(Scene *scene, guint place, GError **error);
 
-/** writer_run: over plain memory. writer_run_on: on a scene of the case's own, armed or not; what a case prepares stands already. */
+/**
+ * writer_run: over plain memory, or that of a VM where the tracker is one of KVM's, which sees vCPUs and KVM alone. writer_open is its scene.
+ * writer_run_on: on a scene of the case's own, armed or not; what a case prepares stands already.
+ */
+Scene *writer_open(Cell *cell, GError **error);
 gboolean writer_run(Cell *cell, Writer writer, GError **error);
 gboolean writer_run_on(Scene *scene, Writer writer, GError **error);
 

@@ -88,6 +88,7 @@ const SemanticsCase case_writer_alias = {
     .required = WRITER_REQUIRED,
     .left_out = "the store",
     .finding = FINDING,
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = ALIAS,
 };
@@ -95,6 +96,7 @@ const SemanticsCase case_writer_alias_told = {
     .name = "writer.alias-told",
     .required = WRITER_REQUIRED,
     .left_out = "the store",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = ALIAS | TOLD,
 };
@@ -103,6 +105,7 @@ const SemanticsCase case_writer_fork = {
     .required = WRITER_REQUIRED,
     .left_out = "the store",
     .finding = FINDING,
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = FORK,
 };
@@ -111,6 +114,7 @@ const SemanticsCase case_writer_process = {
     .required = WRITER_REQUIRED,
     .left_out = "the store",
     .finding = FINDING,
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = PROCESS,
 };
@@ -119,6 +123,7 @@ const SemanticsCase case_writer_pwrite = {
     .required = WRITER_REQUIRED,
     .left_out = "the pwrite",
     .finding = FINDING,
+    .trackers = ALL_TRACKERS,
     .rams = "shmem,shmem-thp",
     .run = run,
     .variant = PWRITE,

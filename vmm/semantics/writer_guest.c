@@ -5,7 +5,6 @@
 #include "semantics/writer.h"
 
 #define RING_ENTRIES 4096
-#define ALL_TRACKERS KVM_TRACKERS "," PLAIN_TRACKERS
 
 enum {
     RING3,
@@ -55,8 +54,6 @@ const SemanticsCase case_writer_vmm = {
     .name = "writer.vmm",
     .required = WRITER_REQUIRED,
     .left_out = "the store",
-    .finding =
-        "KVM's logs hold what vCPUs and KVM wrote, never what the VMM wrote: its one store path has to tell (dl_log_note_written).",
     .trackers = ALL_TRACKERS,
     .run = run,
     .variant = VMM,

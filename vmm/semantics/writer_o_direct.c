@@ -50,5 +50,6 @@ const SemanticsCase case_writer_o_direct = {
     .name = "writer.o-direct",
     .required = WRITER_REQUIRED,
     .left_out = "the read",
+    .trackers = ALL_TRACKERS,
     .run = run,
 };

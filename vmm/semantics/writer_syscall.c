@@ -18,6 +18,7 @@ enum {
     VM_WRITEV,
     PROC_MEM,
     RECEIVE,
+    TOLD = 8, /* and the log is told */
 };
 
 #define BYTES 64
@@ -67,7 +68,7 @@ write_by(Scene *scene, guint place, GError **error)
 
     if (source < 0)
         return FALSE;
-    switch (scene->cell->about->variant) {
+    switch (scene->cell->about->variant & ~TOLD) {
     case READ:
         done = lseek(source, 0, SEEK_SET) < 0 ? -1 : read(source, to, BYTES);
         break;
@@ -86,7 +87,8 @@ write_by(Scene *scene, guint place, GError **error)
     int saved_errno = errno;
     close(source);
     if (done == BYTES)
-        return TRUE;
+        return !(scene->cell->about->variant & TOLD) ||
+               dl_log_note_written(scene->log, (guint64)(to - scene->memory->hva), BYTES);
     errno = saved_errno;
     /* A remote access waits for no handler: it fails, and has written nothing. */
     if (errno != EIO)
@@ -105,13 +107,23 @@ const SemanticsCase case_writer_read = {
     .name = "writer.read",
     .required = WRITER_REQUIRED,
     .left_out = "the read",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = READ,
+};
+const SemanticsCase case_writer_read_told = {
+    .name = "writer.read-told",
+    .required = WRITER_REQUIRED,
+    .left_out = "the read",
+    .trackers = ALL_TRACKERS,
+    .run = run,
+    .variant = READ | TOLD,
 };
 const SemanticsCase case_writer_preadv = {
     .name = "writer.preadv",
     .required = WRITER_REQUIRED,
     .left_out = "the preadv",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = PREADV,
 };
@@ -119,6 +131,7 @@ const SemanticsCase case_writer_process_vm_writev = {
     .name = "writer.process-vm-writev",
     .required = WRITER_REQUIRED,
     .left_out = "the process_vm_writev",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = VM_WRITEV,
 };
@@ -126,6 +139,7 @@ const SemanticsCase case_writer_proc_mem = {
     .name = "writer.proc-mem",
     .required = WRITER_REQUIRED,
     .left_out = "the write to /proc/self/mem",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = PROC_MEM,
 };
@@ -133,6 +147,7 @@ const SemanticsCase case_writer_recv = {
     .name = "writer.recv",
     .required = WRITER_REQUIRED,
     .left_out = "the recv",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = RECEIVE,
 };

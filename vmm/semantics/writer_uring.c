@@ -68,7 +68,7 @@ run_late(Scene *scene, GError **error)
 static gboolean
 run(Cell *cell, GError **error)
 {
-    g_autoptr(Scene) scene = scene_open(cell, error);
+    g_autoptr(Scene) scene = writer_open(cell, error);
     g_autoptr(Uring) ring = scene ? uring_new(error) : NULL;
     int variant = cell->about->variant;
 
@@ -91,6 +91,7 @@ const SemanticsCase case_writer_io_uring = {
     .name = "writer.io-uring",
     .required = WRITER_REQUIRED,
     .left_out = "the read",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = PLAIN,
 };
@@ -99,6 +100,7 @@ const SemanticsCase case_writer_pinned = {
     .required = WRITER_REQUIRED,
     .left_out = "the read",
     .finding = FINDING,
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = PINNED,
 };
@@ -106,6 +108,7 @@ const SemanticsCase case_writer_pinned_told = {
     .name = "writer.pinned-told",
     .required = WRITER_REQUIRED,
     .left_out = "the read",
+    .trackers = ALL_TRACKERS,
     .run = run,
     .variant = PINNED_TOLD,
 };
