@@ -93,6 +93,12 @@
     X(scan_unregistered) \
     X(scan_unregistered_unchecked) \
     X(scan_writer) \
+    X(scan_writer_vec_len) \
+    X(scan_writer_max_pages) \
+    X(scan_writer_inverted) \
+    X(scan_writer_any_of) \
+    X(scan_writer_several_vmas) \
+    X(scan_writer_hole) \
     X(scan_writer_copy_first) \
     X(scan_writer_two_calls) \
     X(uffd_fork_no_event) \

@@ -14,13 +14,14 @@
  * @must: 4 KiB pages stored to since scan_judge(), @found: reported since
  * @duplicates: pages reported more than once in one scan_all()
  * @backing: pages of a backing page
+ * @gap_first, @gap_end: backing pages that a case has unmapped; none: 0, 0
  */
 typedef struct {
     Cell *cell;
     DlMemory *memory;
     DlLayout *layout;
     int uffd, pagemap;
-    guint64 pages, backing;
+    guint64 pages, backing, gap_first, gap_end;
     DlBitmap *must, *allowed, *found;
     guint64 duplicates;
 } Scan;

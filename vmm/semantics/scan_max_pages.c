@@ -22,13 +22,13 @@ scan_limited(Scan *scan, guint64 max_pages, gboolean protect, GError **error)
 static gboolean
 run(Cell *cell, GError **error)
 {
-    static const guint64 limits[] = {1, 3, 5, 700, 1024};
+    static const guint64 limits[] = {1, 2, 3, 5, 15, 16, 17, 700, 1024};
     g_autoptr(Scan) scan = scan_open(cell, BACKING_PAGES, error);
 
     for (guint i = 0; scan && i < G_N_ELEMENTS(limits); i++) {
         if (cell->ram == DL_RAM_HUGETLB_2M && limits[i] < 512)
             continue;
-        if (!scan_limited(scan, limits[i], TRUE, error))
+        if (!scan_limited(scan, limits[i], FALSE, error) || !scan_limited(scan, limits[i], TRUE, error))
             return FALSE;
     }
     return scan != NULL;

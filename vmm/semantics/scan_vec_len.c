@@ -7,35 +7,58 @@
 #include "semantics/cases.h"
 #include "semantics/scan.h"
 
-#define RANGES UINT64_C(513)
-#define LONGEST 2048
+#define MOST_RANGES UINT64_C(1025)
+#define LONGEST (MOST_RANGES * 2)
+#define SAFE UINT64_C(512) /* the kernel's own buffer */
 
+/* Written: @ranges pages, no two of them neighbours. */
 static gboolean
-scan_with(Scan *scan, guint64 length, gboolean protect, GError **error)
+scan_with(Scan *scan, guint64 ranges, guint64 length, gboolean protect, GError **error)
 {
-    g_autofree struct page_region *vector = g_new0(struct page_region, LONGEST);
+    g_autofree struct page_region *vector = g_new0(struct page_region, length);
 
-    scan_store_every(scan, 0, 2);
+    for (guint64 i = 0; i < ranges; i++)
+        scan_store(scan, 2 * i * scan->backing);
     if (!scan_all(scan, scan_arg(scan, protect ? PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC : 0, vector, length), error))
         return FALSE;
     if (scan->duplicates)
-        cell_say(scan->cell, "vec_len %" G_GUINT64_FORMAT, length);
+        cell_say(scan->cell, "%" G_GUINT64_FORMAT " ranges, vec_len %" G_GUINT64_FORMAT, ranges, length);
     scan_judge(scan);
+    /* The next length begins with nothing written. */
+    if (!scan_get(scan, TRUE, error))
+        return FALSE;
+    dl_bitmap_clear_all(scan->found);
+    scan->duplicates = 0;
+    return TRUE;
+}
+
+/* Around the number of ranges, and around 512; those longer than 512 are another case's. */
+static gboolean
+scan_around(Scan *scan, guint64 ranges, gboolean beyond, GError **error)
+{
+    guint64 lengths[] = {1, 2, ranges - 1, ranges, ranges + 1, SAFE - 2, SAFE - 1, SAFE, SAFE + 1, SAFE + 2, 2 * SAFE, LONGEST};
+
+    for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        if (!lengths[i] || (lengths[i] > SAFE) != beyond)
+            continue;
+        if (!scan_with(scan, ranges, lengths[i], FALSE, error) || !scan_with(scan, ranges, lengths[i], TRUE, error))
+            return FALSE;
+    }
     return TRUE;
 }
 
 static gboolean
 run(Cell *cell, GError **error)
 {
-    static const guint64 safe[] = {1, 2, 511, 512, 0};
-    static const guint64 unsafe[] = {513, 514, 1024, LONGEST, 0};
-    const guint64 *lengths = cell->about->variant && cell_step(cell) ? unsafe : safe;
-    g_autoptr(Scan) scan = scan_open(cell, 2 * RANGES, error);
+    static const guint64 many[] = {2, 11, SAFE - 1, SAFE, SAFE + 1, 2 * SAFE - 1, 2 * SAFE, MOST_RANGES, 0};
+    static const guint64 few[] = {1, 2, 5, 11, 0};
+    gboolean small = cell->ram == DL_RAM_SHMEM;
+    const guint64 *ranges = small ? many : few;
+    g_autoptr(Scan) scan = scan_open(cell, small ? 2 * MOST_RANGES : 24, error);
 
-    for (guint i = 0; scan && lengths[i]; i++) {
-        if (!scan_with(scan, lengths[i], FALSE, error) || !scan_with(scan, lengths[i], TRUE, error))
+    for (guint i = 0; scan && ranges[i]; i++)
+        if (!scan_around(scan, ranges[i], cell->about->variant && cell_step(cell), error))
             return FALSE;
-    }
     return scan != NULL;
 }
 
@@ -58,7 +81,7 @@ const SemanticsCase case_scan_vec_len = {
     .name = "scan.vec-len",
     .required = SCAN_REQUIRED,
     .trackers = "pagemap-scan",
-    .rams = "shmem",
+    .rams = SCAN_RAMS,
     .run = run,
 };
 const SemanticsCase case_scan_walk_end = {

@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A writer that does not stop. Every page carries a counter; the reader takes what is reported, protects and copies, and when the writer
- * stands, one more pass must leave copy and memory equal. Three orders: protect and report in one call, then copy; report and
- * protect in two calls; copy before protecting.
- */
-#include <string.h>
-
+/* Three orders under a writer: protect and report in one call, then copy; report and protect in two calls; copy before protecting. */
 #include "semantics/cases.h"
-#include "semantics/scan.h"
-
-#define PAGES 64
-#define HUGE_PAGES 4
-#define ROUNDS 300
+#include "semantics/scan_race.h"
 
 enum {
     ONE_CALL,
@@ -19,36 +9,13 @@ enum {
     COPY_FIRST,
 };
 
-typedef struct {
-    Scan *scan;
-    guint8 *copy;
-    gint stop;
-} Race;
-
-static gpointer
-write_on(gpointer user)
+static gboolean
+one_call(Scan *scan, guint8 *copy, GError **error)
 {
-    Race *race = user;
-    guint64 pages = race->scan->pages / race->scan->backing;
-
-    for (guint64 turn = 0; !g_atomic_int_get(&race->stop); turn++) {
-        volatile guint64 *counter =
-            (volatile guint64 *)(race->scan->memory->hva + turn % pages * race->scan->backing * DL_PAGE_SIZE);
-        *counter = turn + 1;
-    }
-    return NULL;
-}
-
-static void
-copy_found(Race *race)
-{
-    Scan *scan = race->scan;
-
-    for (guint64 page = 0; page < scan->pages; page += scan->backing)
-        if (dl_bitmap_test(scan->found, page))
-            memcpy(race->copy + page * DL_PAGE_SIZE, scan->memory->hva + page * DL_PAGE_SIZE, sizeof(guint64));
-    dl_bitmap_clear_all(scan->found);
-    scan->duplicates = 0;
+    if (!scan_get(scan, TRUE, error))
+        return FALSE;
+    scan_race_copy_found(scan, copy);
+    return TRUE;
 }
 
 /* Protects what was written, and takes no note of it. */
@@ -59,80 +26,55 @@ protect_blindly(Scan *scan, GError **error)
 }
 
 static gboolean
-pass(Race *race, int order, GError **error)
+two_calls(Scan *scan, guint8 *copy, GError **error)
 {
-    if (order == ONE_CALL) {
-        if (!scan_get(race->scan, TRUE, error))
-            return FALSE;
-        copy_found(race);
-        return TRUE;
-    }
-    if (!scan_get(race->scan, FALSE, error))
+    if (!scan_get(scan, FALSE, error))
         return FALSE;
-    if (order == COPY_FIRST)
-        copy_found(race);
     g_thread_yield();
-    if (!protect_blindly(race->scan, error))
+    if (!protect_blindly(scan, error))
         return FALSE;
-    copy_found(race);
+    scan_race_copy_found(scan, copy);
     return TRUE;
 }
 
-static guint64
-count_stale(const Race *race)
+static gboolean
+copy_first(Scan *scan, guint8 *copy, GError **error)
 {
-    guint64 stale = 0;
-
-    for (guint64 page = 0; page < race->scan->pages; page += race->scan->backing)
-        stale += memcmp(race->copy + page * DL_PAGE_SIZE, race->scan->memory->hva + page * DL_PAGE_SIZE, sizeof(guint64)) != 0;
-    return stale;
+    if (!scan_get(scan, FALSE, error))
+        return FALSE;
+    scan_race_copy_found(scan, copy);
+    g_thread_yield();
+    return protect_blindly(scan, error);
 }
 
 static gboolean
 run(Cell *cell, GError **error)
 {
-    g_autoptr(Scan) scan = scan_open(cell, cell->ram == DL_RAM_SHMEM ? PAGES : HUGE_PAGES, error);
+    static ScanRacePass *const orders[] = {[ONE_CALL] = one_call, [TWO_CALLS] = two_calls, [COPY_FIRST] = copy_first};
+    g_autoptr(Scan) scan = scan_open(cell, SCAN_RACE_PAGES(cell), error);
     int order = cell->about->variant;
-    gboolean worked = TRUE;
-    guint64 stale = 0;
 
     if (!scan)
         return FALSE;
     /* The control: the wrong order for the right one, and the right one for the wrong. */
     if (!cell_step(cell))
         order = order == ONE_CALL ? COPY_FIRST : ONE_CALL;
-    g_autofree guint8 *copy = g_memdup2(scan->memory->hva, scan->memory->size);
-    for (guint round = 0; worked && round < ROUNDS; round++) {
-        Race race = {scan, copy, 0};
-        GThread *writer = g_thread_new("writer", write_on, &race);
-        for (guint i = 0; worked && i < 5; i++)
-            worked = pass(&race, order, error);
-        g_atomic_int_set(&race.stop, 1);
-        g_thread_join(writer);
-        worked = worked && pass(&race, order, error);
-        stale += count_stale(&race);
-        memcpy(copy, scan->memory->hva, scan->memory->size);
-    }
-    cell_count(cell, stale, 0, stale, 0);
-    cell_say(cell, "%u rounds, %" G_GUINT64_FORMAT " stale pages", ROUNDS, stale);
-    return worked;
+    return scan_race_run(scan, orders[order], error);
 }
-
-#define REQUIRED "under a writer that does not stop no update is lost"
 
 const SemanticsCase case_scan_writer = {
     .name = "scan.writer",
-    .required = REQUIRED,
+    .required = SCAN_RACE_REQUIRED,
     .left_out = "protecting before the copy",
     .trackers = "pagemap-scan",
     .rams = SCAN_RAMS,
     .run = run,
     .variant = ONE_CALL,
-    .limit_ms = 60000,
+    .limit_ms = SCAN_RACE_LIMIT_MS,
 };
 const SemanticsCase case_scan_writer_copy_first = {
     .name = "scan.writer-copy-first",
-    .required = REQUIRED,
+    .required = SCAN_RACE_REQUIRED,
     .left_out = "copying before protecting",
     .finding =
         "A page that is copied before it is protected is lost when it is written in between: protect, then read, then send.",
@@ -140,17 +82,17 @@ const SemanticsCase case_scan_writer_copy_first = {
     .rams = SCAN_RAMS,
     .run = run,
     .variant = COPY_FIRST,
-    .limit_ms = 60000,
+    .limit_ms = SCAN_RACE_LIMIT_MS,
 };
 
 const SemanticsCase case_scan_writer_two_calls = {
     .name = "scan.writer-two-calls",
-    .required = REQUIRED,
+    .required = SCAN_RACE_REQUIRED,
     .left_out = "getting and protecting in two calls",
     .finding = "What is written between a call that reports and a call that protects is lost: protect and report in one call.",
     .trackers = "pagemap-scan",
     .rams = SCAN_RAMS,
     .run = run,
     .variant = TWO_CALLS,
-    .limit_ms = 60000,
+    .limit_ms = SCAN_RACE_LIMIT_MS,
 };
