@@ -63,6 +63,7 @@
     X(pte_truncate_neighbour) \
     X(punch_bounded) \
     X(punch_many) \
+    X(punch_many_told) \
     X(punch_race) \
     X(punch_missing_before) \
     X(punch_missing_after) \
@@ -103,13 +104,16 @@
     X(scan_writer_two_calls) \
     X(uffd_fork_no_event) \
     X(uffd_fork_event) \
+    X(uffd_handler_closed) \
     X(uffd_handler_killed) \
     X(uffd_modes_together) \
     X(uffd_second) \
     X(uffd_unregister_middle) \
     X(uffd_user_mode_only) \
+    X(uffd_user_mode_async) \
     X(kvm_write_between) \
     X(kvm_clear_unaligned) \
+    X(kvm_clear_tail) \
     X(kvm_clear_overlap) \
     X(kvm_clear_full_mask) \
     X(kvm_initially_set) \

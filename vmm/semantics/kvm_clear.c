@@ -49,6 +49,41 @@ const SemanticsCase case_kvm_clear_unaligned = {
     .run = run_unaligned,
 };
 
+/* The last window is shorter than 64 pages: its length is the slot's rest exactly, and never rounded up. */
+static gboolean
+run_tail(Cell *cell, GError **error)
+{
+    g_autoptr(Scene) scene = scene_open_vm(cell, 0, error);
+    g_autoptr(DlBitmap) bits = scene ? dl_bitmap_new(dl_layout_n_bits(scene->layout)) : NULL;
+
+    if (!scene)
+        return FALSE;
+    guint64 rest = 43, last = (scene->pages - WINDOW) / WINDOW * WINDOW;
+    if (!kvm_manual(scene, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, error) || !kvm_set_slot(scene, 0, 0, FALSE, error) ||
+        !kvm_set_slot(scene, 0, (last + rest) * DL_PAGE_SIZE, TRUE, error))
+        return FALSE;
+    for (guint round = 0; round < 2; round++) {
+        if (!tiny_vm_store(&scene->vm, (last + rest - 1) * DL_PAGE_SIZE, error))
+            return FALSE;
+        scene_mark_page(scene, last + rest - 1);
+        if (!kvm_judge(scene, error) || !kvm_get(scene, bits, error))
+            return FALSE;
+        if (!kvm_clear(scene, (guint32)last, cell_step(cell) ? WINDOW : (guint32)rest, bits)) {
+            cell_refused(cell, "KVM_CLEAR_DIRTY_LOG past the slot's end: %s", g_strerror(errno));
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+const SemanticsCase case_kvm_clear_tail = {
+    .name = "kvm.clear-tail",
+    .required = "a range that reaches past the slot's end is refused, one that ends with it inside a word is cleared",
+    .left_out = "the length past the end",
+    .trackers = "kvm-bitmap-clear",
+    .run = run_tail,
+};
+
 static gboolean
 run_overlap(Cell *cell, GError **error)
 {

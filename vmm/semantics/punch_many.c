@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several processes map the file, one manages it, as a database does with its shared buffers. A userfaultfd is of one process: the manager's own
- * catches none of the others' faults.
+ * catches none of the others' faults. Where each of the others has registered one of its own before the punch, each late fault waits in it.
  */
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -18,14 +18,43 @@
 #define ROUNDS 20
 #define SETTLE_US 5000
 
-static pid_t
-start_faulter(const PunchStage *stage, guint64 first)
-{
-    pid_t child = fork();
+enum {
+    UNTOLD,
+    TOLD,
+};
 
-    if (child != 0)
+static gboolean
+register_missing(const PunchStage *stage, GError **error)
+{
+    int uffd = dl_uffd_open(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS, 0, FALSE, error);
+    struct uffdio_register how = {.range = {(guint64)(guintptr)stage->memory->hva, stage->memory->size},
+                                  .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+    return uffd >= 0 && (ioctl(uffd, UFFDIO_REGISTER, &how) == 0 || cell_fail(error, "UFFDIO_REGISTER"));
+}
+
+/* Says when it is ready: with its userfaultfd, if it is to have one. */
+static pid_t
+start_faulter(const PunchStage *stage, guint64 first, gboolean registers)
+{
+    int ready[2];
+    char byte = 0;
+
+    if (pipe(ready))
+        return -1;
+    pid_t child = fork();
+    if (child != 0) {
+        close(ready[1]);
+        if (child > 0 && read(ready[0], &byte, 1) != 1)
+            g_usleep(SETTLE_US);
+        close(ready[0]);
         return child;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (registers && !register_missing(stage, NULL))
+        _exit(1);
+    if (write(ready[1], "r", 1) == 1)
+        close(ready[1]);
     for (guint64 turn = first;; turn++) {
         *(volatile guint8 *)(stage->memory->hva + turn % PUNCH_PAGES * stage->backing) = (guint8)turn;
         if (turn % 4096 == 0)
@@ -37,14 +66,9 @@ static gboolean
 punch_rounds(Cell *cell, const PunchStage *stage, GError **error)
 {
     PunchLeft left = {0};
-    int uffd = dl_uffd_open(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS, 0, FALSE, error);
-    struct uffdio_register how = {.range = {(guint64)(guintptr)stage->memory->hva, stage->memory->size},
-                                  .mode = UFFDIO_REGISTER_MODE_MISSING};
 
-    if (uffd < 0)
+    if (!register_missing(stage, error))
         return FALSE;
-    if (ioctl(uffd, UFFDIO_REGISTER, &how))
-        return cell_fail(error, "UFFDIO_REGISTER");
     for (guint round = 0; round < ROUNDS; round++) {
         if (punch_stage_punch(stage, error) < 0)
             return FALSE;
@@ -64,8 +88,9 @@ run(Cell *cell, GError **error)
 
     if (!stage)
         return FALSE;
-    for (guint i = 0; cell_step(cell) && i < PROCESSES; i++)
-        children[i] = start_faulter(stage, (guint64)i * 5);
+    /* The control of the prevented loss is the loss, and that of the loss is nobody there. */
+    for (guint i = 0; (cell_step(cell) || cell->about->variant == TOLD) && i < PROCESSES; i++)
+        children[i] = start_faulter(stage, (guint64)i * 5, cell->about->variant == TOLD && cell_step(cell));
     gboolean worked = punch_rounds(cell, stage, error);
     for (guint i = 0; i < PROCESSES; i++) {
         if (children[i] > 0) {
@@ -86,4 +111,14 @@ const SemanticsCase case_punch_many = {
     .trackers = "-",
     .rams = "shmem,hugetlb-2M",
     .run = run,
+};
+const SemanticsCase case_punch_many_told = {
+    .name = "punch.many-told",
+    .required =
+        "pages that one process punched are free, where every process that maps the file registered its own userfaultfd before",
+    .left_out = "the other processes' userfaultfds",
+    .trackers = "-",
+    .rams = "shmem,hugetlb-2M",
+    .run = run,
+    .variant = TOLD,
 };

@@ -80,6 +80,12 @@ scan_store(Scan *scan, guint64 page)
     volatile guint8 *byte = scan->memory->hva + page * DL_PAGE_SIZE + 100;
 
     (*byte)++;
+    scan_mark(scan, page);
+}
+
+void
+scan_mark(Scan *scan, guint64 page)
+{
     dl_bitmap_set(scan->must, page);
     dl_bitmap_set_range(scan->allowed, (DlPageRange){page / scan->backing * scan->backing, scan->backing});
 }

@@ -31,8 +31,9 @@ Scan *scan_open(Cell *cell, guint64 backing_pages, GError **error);
 void scan_free(Scan *scan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Scan, scan_free)
 
-/** scan_store: stores one byte to the page, which has to be reported. */
+/** scan_store: stores one byte to the page, which has to be reported. scan_mark: it has to be, whoever wrote it. */
 void scan_store(Scan *scan, guint64 page);
+void scan_mark(Scan *scan, guint64 page);
 /** scan_store_every: to every @step-th backing page from @first on; returns how many ranges that makes where no two are neighbours. */
 guint64 scan_store_every(Scan *scan, guint64 first, guint64 step);
 
