@@ -59,6 +59,7 @@
     X(pte_thp_collapse) \
     X(pte_thp_collapse_alias) \
     X(pte_thp_khugepaged) \
+    X(pte_thp_khugepaged_alias) \
     X(pte_thp_split) \
     X(pte_truncate_neighbour) \
     X(punch_bounded) \
@@ -77,6 +78,8 @@
     X(softdirty_expanded) \
     X(softdirty_remapped) \
     X(softdirty_merged) \
+    X(softdirty_merged_by_mprotect) \
+    X(softdirty_hugetlb_bits) \
     X(scan_get) \
     X(scan_get_and_protect) \
     X(scan_protect_only) \

@@ -2,13 +2,47 @@
 /* Pages move to another place in memory, by move_pages() between nodes or by compaction: the migration entry must carry the record. */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dirtylog/private.h"
 #include "semantics/cases.h"
 #include "semantics/pte.h"
 
+#define SPACER (128 * 1024 * UINT64_C(1024))
 #define MOVE_ALL (1 << 2) /* MPOL_MF_MOVE_ALL */
+
+#define FRAME_MASK ((UINT64_C(1) << 55) - 1)
+
+/* How many pages of the cell had another frame after a step than before it: a step that moves nothing proves nothing. */
+static guint64 moved;
+
+/* Of each page, 0 where it is not present or the caller may not know. */
+static guint64 *
+frames(const Scene *scene)
+{
+    gsize bytes = scene->pages * sizeof(guint64);
+    guint64 *entries = g_malloc0(bytes);
+    DlFd pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    off_t offset = (off_t)((guint64)(guintptr)scene->memory->hva / DL_PAGE_SIZE * sizeof(guint64));
+
+    if (pagemap < 0 || pread(pagemap, entries, bytes, offset) != (gssize)bytes)
+        memset(entries, 0, bytes);
+    dl_fd_clear(&pagemap);
+    for (guint64 page = 0; page < scene->pages; page++)
+        entries[page] &= FRAME_MASK;
+    return entries;
+}
+
+static void
+populate(const Scene *scene)
+{
+    for (guint64 page = 0; page < scene->pages; page++) {
+        volatile guint8 seen = scene->memory->hva[page * DL_PAGE_SIZE];
+        (void)seen;
+    }
+}
 
 static gboolean
 compact(Scene *scene, GError **error)
@@ -38,14 +72,52 @@ move(Scene *scene, GError **error)
     return TRUE;
 }
 
+/*
+ * Memory with every second page free, which is what the next pages come from: compaction has a reason to move them. It stands until the
+ * case's process ends.
+ */
+static gboolean
+fragment_memory(GError **error)
+{
+    guint8 *spacer = mmap(NULL, SPACER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (spacer == MAP_FAILED)
+        return cell_fail(error, "mmap");
+    madvise(spacer, SPACER, MADV_NOHUGEPAGE);
+    for (gsize offset = 0; offset < SPACER; offset += DL_PAGE_SIZE)
+        spacer[offset] = 1;
+    for (gsize offset = 0; offset < SPACER; offset += 2 * DL_PAGE_SIZE)
+        madvise(spacer + offset, DL_PAGE_SIZE, MADV_DONTNEED);
+    return TRUE;
+}
+
+static gboolean
+step(Scene *scene, GError **error)
+{
+    populate(scene);
+    g_autofree guint64 *before = frames(scene);
+    if (!(scene->cell->about->variant ? compact : move)(scene, error))
+        return FALSE;
+    populate(scene); /* what compaction unmapped is looked up again */
+    g_autofree guint64 *after = frames(scene);
+    for (guint64 page = 0; page < scene->pages; page++)
+        moved += before[page] && after[page] && before[page] != after[page];
+    return TRUE;
+}
+
 static gboolean
 run(Cell *cell, GError **error)
 {
-    if (cell->about->variant)
-        return pte_run(cell, compact, error);
-    if (access("/sys/devices/system/node/node1", F_OK))
+    if (!cell->about->variant && access("/sys/devices/system/node/node1", F_OK))
         return cell_unsupported(error, "this host has one memory node");
-    return pte_run(cell, move, error);
+    if (cell->about->variant && !fragment_memory(error))
+        return FALSE;
+    if (!pte_run(cell, step, error))
+        return FALSE;
+    if (cell->take == TAKE_REAL && !moved)
+        return cell_unsupported(error, "no page moved: the kernel had no reason to, or frames are not shown to this user");
+    cell_say(cell, "%" G_GUINT64_FORMAT " pages moved", moved);
+    return TRUE;
 }
 
 const SemanticsCase case_pte_migrate = {
@@ -58,6 +130,7 @@ const SemanticsCase case_pte_compact = {
     .name = "pte.compact",
     .required = PTE_REQUIRED,
     .left_out = "the compaction",
+    .rams = "shmem", /* it moves small pages */
     .run = run,
     .variant = 1,
 };

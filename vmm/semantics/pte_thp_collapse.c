@@ -22,6 +22,7 @@ enum {
     HERE,
     ALIAS,
     KHUGEPAGED,
+    KHUGEPAGED_ALIAS,
 };
 
 static guint8 *
@@ -86,8 +87,13 @@ step_khugepaged(Scene *scene, GError **error)
         return cell_unsupported(error, "khugepaged leaves shmem alone here; try: echo advise > " SHMEM_ENABLED);
     if (!pte_split(scene, error))
         return FALSE;
+    gboolean other = scene->cell->about->variant == KHUGEPAGED_ALIAS;
+    guint8 *through = other ? map_aligned(scene) : scene->memory->hva;
+    if (!through || through == MAP_FAILED)
+        return cell_fail(error, "mapping the memory a second time");
     guint64 before = collapsed_by_khugepaged();
-    if (madvise(scene->memory->hva, scene->memory->size, MADV_HUGEPAGE))
+    if (madvise(scene->memory->hva, scene->memory->size, other ? MADV_NOHUGEPAGE : MADV_HUGEPAGE) ||
+        madvise(through, scene->memory->size, MADV_HUGEPAGE))
         return cell_fail(error, "MADV_HUGEPAGE");
     for (gint64 end = g_get_monotonic_time() + KHUGEPAGED_WAIT_S * G_TIME_SPAN_SECOND; collapsed_by_khugepaged() == before;) {
         if (g_get_monotonic_time() > end)
@@ -95,16 +101,23 @@ step_khugepaged(Scene *scene, GError **error)
                                     KHUGEPAGED_WAIT_S);
         g_usleep(1000);
     }
+    if (other)
+        munmap(through, scene->memory->size);
     return TRUE;
 }
 
 static gboolean
 run(Cell *cell, GError **error)
 {
-    static const PteStep steps[] = {[HERE] = step_here, [ALIAS] = step_alias, [KHUGEPAGED] = step_khugepaged};
+    static const PteStep steps[] = {
+        [HERE] = step_here, [ALIAS] = step_alias, [KHUGEPAGED] = step_khugepaged, [KHUGEPAGED_ALIAS] = step_khugepaged};
 
     return pte_run(cell, steps[cell->about->variant], error);
 }
+
+#define ALIAS_LOST                                                                                                            \
+    "A collapse through another mapping of the file drops the tracked mapping's record of writes: keep khugepaged away from " \
+    "the memfd (MADV_NOHUGEPAGE in every process that maps it)."
 
 const SemanticsCase case_pte_thp_collapse = {
     .name = "pte.thp-collapse",
@@ -126,10 +139,17 @@ const SemanticsCase case_pte_thp_collapse_alias = {
     .name = "pte.thp-collapse-alias",
     .required = PTE_REQUIRED,
     .left_out = "the collapse",
-    .finding =
-        "A collapse through another mapping of the file drops the tracked mapping's record of writes: keep khugepaged away from "
-        "the memfd (MADV_NOHUGEPAGE in every process that maps it).",
+    .finding = ALIAS_LOST,
     .rams = "shmem-thp",
     .run = run,
     .variant = ALIAS,
+};
+const SemanticsCase case_pte_thp_khugepaged_alias = {
+    .name = "pte.thp-khugepaged-alias",
+    .required = PTE_REQUIRED,
+    .left_out = "khugepaged",
+    .finding = ALIAS_LOST,
+    .rams = "shmem-thp",
+    .run = run,
+    .variant = KHUGEPAGED_ALIAS,
 };

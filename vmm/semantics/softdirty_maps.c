@@ -82,7 +82,6 @@ const SemanticsCase case_softdirty_merged = {
     .name = "softdirty.merged",
     .required = "stores to a tracked mapping are reported though the kernel merges it with a new one",
     .left_out = "the mapping that it merges with",
-    .finding = "A merge of two mappings loses soft-dirty bits on kernels before 6.18.",
     .trackers = TRACKERS,
     .rams = "shmem",
     .run = run,

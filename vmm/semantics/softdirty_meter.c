@@ -53,8 +53,9 @@ check_scan(Meter *meter, GError **error)
 
     if (ioctl(meter->pagemap, PAGEMAP_SCAN, &nothing) < 0 && errno == ENOTTY)
         return cell_unsupported(error, "this kernel has no PAGEMAP_SCAN; try: Linux 6.7 or newer");
-    meter->uffd =
-        dl_uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC, 0, FALSE, error);
+    meter->uffd = dl_uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_WP_UNPOPULATED |
+                                   UFFD_FEATURE_WP_ASYNC,
+                               0, FALSE, error);
     return meter->uffd >= 0;
 }
 
@@ -65,6 +66,7 @@ meter_open(Cell *cell, GError **error)
 
     meter->cell = cell;
     meter->uffd = -1;
+    meter->armed_pages = METER_PAGES;
     meter->soft_dirty = g_str_equal(cell->tracker->name, "soft-dirty");
     meter->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     meter->clear_refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
@@ -106,7 +108,7 @@ meter_map(const Meter *meter, guint first, guint count)
 gboolean
 meter_arm(Meter *meter, GError **error)
 {
-    guint64 start = (guint64)(guintptr)meter->room, size = METER_PAGES * DL_PAGE_SIZE;
+    guint64 start = (guint64)(guintptr)meter->room, size = meter->armed_pages * DL_PAGE_SIZE;
     struct uffdio_register how = {.range = {start, size}, .mode = UFFDIO_REGISTER_MODE_WP};
 
     if (meter->soft_dirty)

@@ -15,12 +15,14 @@
 /**
  * Meter:
  * @room: METER_ROOM pages of nothing; the tracked mapping is its first METER_PAGES
+ * @armed_pages: what meter_arm() covers
  */
 typedef struct {
     Cell *cell;
     gboolean soft_dirty;
     int uffd, pagemap, clear_refs;
     guint8 *room;
+    guint64 armed_pages;
     DlBitmap *must, *allowed, *found;
 } Meter;
 
