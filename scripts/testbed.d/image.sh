@@ -107,7 +107,7 @@ initramfs() {
     install -m 755 scripts/testbed.d/init "$tree/init"
     install -m 755 scripts/testbed.d/run-tests "$tree/bin/run-tests"
     copy_programs "$tree" "${files[@]}"
-    [[ -z $modules ]] || copy_modules "$modules" "$tree" virtio_pci virtio_console kvm-amd kvm-intel
+    [[ -z $modules ]] || copy_modules "$modules" "$tree" virtio_pci virtio_console brd kvm-amd kvm-intel
     (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$work/image"
     rm -rf "$tree" "$name"-*
     mv "$work/image" "$image_file"

@@ -2,6 +2,30 @@
 /* What every pte case does. */
 #include "semantics/pte.h"
 
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dirtylog/private.h"
+
+#define FRAME_MASK ((UINT64_C(1) << 55) - 1)
+
+guint64 *
+pte_frames(const Scene *scene)
+{
+    gsize bytes = scene->pages * sizeof(guint64);
+    guint64 *entries = g_malloc0(bytes);
+    DlFd pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    off_t offset = (off_t)((guint64)(guintptr)scene->memory->hva / DL_PAGE_SIZE * sizeof(guint64));
+
+    if (pagemap < 0 || pread(pagemap, entries, bytes, offset) != (gssize)bytes)
+        memset(entries, 0, bytes);
+    dl_fd_clear(&pagemap);
+    for (guint64 page = 0; page < scene->pages; page++)
+        entries[page] &= FRAME_MASK;
+    return entries;
+}
+
 static gboolean
 do_step(Scene *scene, PteStep step, GError **error)
 {

@@ -15,4 +15,7 @@ typedef gboolean (*PteStep)(Scene *scene, GError **error);
 
 gboolean pte_run(Cell *cell, PteStep step, GError **error);
 
+/** pte_frames: of each page, 0 where it is not present or the caller may not know. */
+guint64 *pte_frames(const Scene *scene);
+
 #define PTE_REQUIRED "a page written before or after it is reported"

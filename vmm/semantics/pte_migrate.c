@@ -1,39 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages move to another place in memory, by move_pages() between nodes or by compaction: the migration entry must carry the record. */
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "dirtylog/private.h"
 #include "semantics/cases.h"
 #include "semantics/pte.h"
 
-#define SPACER (128 * 1024 * UINT64_C(1024))
+#define SPACER (UINT64_C(128) << 20)
 #define MOVE_ALL (1 << 2) /* MPOL_MF_MOVE_ALL */
-
-#define FRAME_MASK ((UINT64_C(1) << 55) - 1)
 
 /* How many pages of the cell had another frame after a step than before it: a step that moves nothing proves nothing. */
 static guint64 moved;
-
-/* Of each page, 0 where it is not present or the caller may not know. */
-static guint64 *
-frames(const Scene *scene)
-{
-    gsize bytes = scene->pages * sizeof(guint64);
-    guint64 *entries = g_malloc0(bytes);
-    DlFd pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    off_t offset = (off_t)((guint64)(guintptr)scene->memory->hva / DL_PAGE_SIZE * sizeof(guint64));
-
-    if (pagemap < 0 || pread(pagemap, entries, bytes, offset) != (gssize)bytes)
-        memset(entries, 0, bytes);
-    dl_fd_clear(&pagemap);
-    for (guint64 page = 0; page < scene->pages; page++)
-        entries[page] &= FRAME_MASK;
-    return entries;
-}
 
 static void
 populate(const Scene *scene)
@@ -95,11 +74,11 @@ static gboolean
 step(Scene *scene, GError **error)
 {
     populate(scene);
-    g_autofree guint64 *before = frames(scene);
+    g_autofree guint64 *before = pte_frames(scene);
     if (!(scene->cell->about->variant ? compact : move)(scene, error))
         return FALSE;
     populate(scene); /* what compaction unmapped is looked up again */
-    g_autofree guint64 *after = frames(scene);
+    g_autofree guint64 *after = pte_frames(scene);
     for (guint64 page = 0; page < scene->pages; page++)
         moved += before[page] && after[page] && before[page] != after[page];
     return TRUE;

@@ -4,9 +4,12 @@
  * itself: the tracked mapping's page table may be dropped over it, and its record of writes must not.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "dirtylog/private.h"
 #include "semantics/cases.h"
 #include "semantics/pte_split.h"
 
@@ -15,7 +18,7 @@
 #endif
 #define HUGE_BYTES (UINT64_C(2) << 20)
 #define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
-#define KHUGEPAGED_COUNTER "/sys/kernel/mm/transparent_hugepage/khugepaged/pages_collapsed"
+#define HUGE_FLAG 22 /* KPF_THP */
 #define KHUGEPAGED_WAIT_S 4
 
 enum {
@@ -37,13 +40,41 @@ map_aligned(const Scene *scene)
     return mmap(start, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, scene->memory->fd, 0);
 }
 
-static gboolean
-collapse(Scene *scene, guint8 *address)
+/*
+ * How many of the pages that the split took apart are huge again: the kernel's counters are of all processes. Looked up through the
+ * tracked mapping, by loads.
+ */
+static guint64
+huge_pages(const Scene *scene)
 {
-    if (madvise(address, scene->memory->size, MADV_COLLAPSE) == 0)
-        return TRUE;
-    cell_say(scene->cell, "MADV_COLLAPSE: %s", strerror(errno));
-    return FALSE;
+    DlFd flags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+    guint64 step = HUGE_BYTES / DL_PAGE_SIZE, count = 0;
+
+    for (guint64 page = 0; page < scene->pages; page += step) {
+        volatile guint8 seen = scene->memory->hva[page * DL_PAGE_SIZE];
+        (void)seen;
+    }
+    g_autofree guint64 *frames = pte_frames(scene);
+    for (guint64 page = 0; page < scene->pages; page += step) {
+        guint64 bits = 0;
+        off_t offset = (off_t)(frames[page] * sizeof(bits));
+        if (flags >= 0 && frames[page] && pread(flags, &bits, sizeof(bits), offset) == (gssize)sizeof(bits))
+            count += bits >> HUGE_FLAG & 1;
+    }
+    dl_fd_clear(&flags);
+    return count;
+}
+
+static gboolean
+collapse(Scene *scene, guint8 *address, GError **error)
+{
+    if (madvise(address, scene->memory->size, MADV_COLLAPSE))
+        cell_say(scene->cell, "MADV_COLLAPSE: %s", strerror(errno));
+    guint64 huge = huge_pages(scene);
+    if (!huge)
+        return cell_unsupported(error, "no huge page after MADV_COLLAPSE, or page flags are not shown to this user");
+    cell_say(scene->cell, "%" G_GUINT64_FORMAT " huge again", huge);
+    return TRUE;
 }
 
 static gboolean
@@ -51,8 +82,7 @@ step_here(Scene *scene, GError **error)
 {
     if (!pte_split(scene, error))
         return FALSE;
-    collapse(scene, scene->memory->hva);
-    return TRUE;
+    return collapse(scene, scene->memory->hva, error);
 }
 
 static gboolean
@@ -64,17 +94,9 @@ step_alias(Scene *scene, GError **error)
     if (!alias || alias == MAP_FAILED)
         return cell_fail(error, "mapping the memory a second time");
     madvise(alias, scene->memory->size, MADV_HUGEPAGE);
-    collapse(scene, alias);
+    gboolean collapsed = collapse(scene, alias, error);
     munmap(alias, scene->memory->size);
-    return TRUE;
-}
-
-static guint64
-collapsed_by_khugepaged(void)
-{
-    g_autofree char *text = NULL;
-
-    return g_file_get_contents(KHUGEPAGED_COUNTER, &text, NULL, NULL) ? g_ascii_strtoull(text, NULL, 10) : 0;
+    return collapsed;
 }
 
 /* The thread is the kernel's and comes when it likes: how often, the host's settings say. */
@@ -91,15 +113,15 @@ step_khugepaged(Scene *scene, GError **error)
     guint8 *through = other ? map_aligned(scene) : scene->memory->hva;
     if (!through || through == MAP_FAILED)
         return cell_fail(error, "mapping the memory a second time");
-    guint64 before = collapsed_by_khugepaged();
     if (madvise(scene->memory->hva, scene->memory->size, other ? MADV_NOHUGEPAGE : MADV_HUGEPAGE) ||
         madvise(through, scene->memory->size, MADV_HUGEPAGE))
         return cell_fail(error, "MADV_HUGEPAGE");
-    for (gint64 end = g_get_monotonic_time() + KHUGEPAGED_WAIT_S * G_TIME_SPAN_SECOND; collapsed_by_khugepaged() == before;) {
+    for (gint64 end = g_get_monotonic_time() + KHUGEPAGED_WAIT_S * G_TIME_SPAN_SECOND; !huge_pages(scene);) {
         if (g_get_monotonic_time() > end)
-            return cell_unsupported(error, "khugepaged did not come within %d s; its pace is khugepaged/scan_sleep_millisecs",
-                                    KHUGEPAGED_WAIT_S);
-        g_usleep(1000);
+            return cell_unsupported(
+                error, "khugepaged did not come within %d s; its pace is khugepaged/scan_sleep_millisecs and pages_to_scan",
+                KHUGEPAGED_WAIT_S);
+        g_usleep(5000);
     }
     if (other)
         munmap(through, scene->memory->size);

@@ -212,8 +212,8 @@ test_matrix(void)
 {
     static const char *const patterns =
         "discard.madv*,discard.truncate*,pte.dontneed*,pte.fork,pte.remap,writer.store,writer.alias*,writer.pinned*,writer.guest,"
-        "writer.vmm*,scan.vec-len,scan.walk-end,scan.unregistered*,uffd.second,uffd.user-mode-only,"
-        "kvm.write-between,kvm.ring-wrapped,punch.missing*,punch.window,punch.reader-told,softdirty.remapped,softdirty.hugetlb";
+        "writer.vmm*,scan.vec-len,scan.walk-end,scan.unregistered*,uffd.second,uffd.user-mode-only,uffd.handler-killed,"
+        "kvm.write-between,kvm.ring-wrapped,kvm.*-told,scan.writer-hole,punch.missing*,punch.many*,punch.window,punch.reader-told,softdirty.remapped,softdirty.hugetlb";
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)semantics_row_free);
     g_autoptr(DocumentInfo) info = document_info_new();
     g_autoptr(GString) table = g_string_new(NULL);
