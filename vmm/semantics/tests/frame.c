@@ -211,7 +211,7 @@ static void
 test_matrix(void)
 {
     static const char *const patterns =
-        "discard.madv*,discard.truncate*,pte.dontneed*,pte.fork,pte.remap,writer.store,writer.alias*,writer.pinned*,writer.guest,"
+        "discard.madv*,discard.truncate-written*,pte.dontneed*,pte.fork,pte.remap,writer.store,writer.alias-told,writer.pinned-told,writer.guest,"
         "writer.vmm*,scan.vec-len,scan.walk-end,scan.unregistered*,uffd.second,uffd.user-mode-only,uffd.handler-killed,"
         "kvm.write-between,kvm.ring-wrapped,kvm.*-told,scan.writer-hole,punch.missing*,punch.many*,punch.window,punch.reader-told,softdirty.remapped,softdirty.hugetlb";
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)semantics_row_free);
