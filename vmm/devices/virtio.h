@@ -13,6 +13,7 @@
 #pragma once
 
 #include <devices/virtqueue.h>
+#include <machine/section.h>
 
 #define VIRTIO_MAX_QUEUES 2
 
@@ -110,10 +111,10 @@ gboolean virtio_device_process(VirtioDevice *device);
 /* --- saved state --- */
 
 /**
- * virtio_device_quiesce: serves no more, and settles. FALSE: that failed, or was not done at @deadline_us of the monotonic clock; it serves on.
+ * virtio_device_quiesce: serves no more, and settles. FALSE: that failed, or was not done when @patience ended; it serves on.
  * No two calls at a time.
  */
-gboolean virtio_device_quiesce(VirtioDevice *device, gint64 deadline_us, GError **error);
+gboolean virtio_device_quiesce(VirtioDevice *device, const Patience *patience, GError **error);
 /** virtio_device_unquiesce: never waits. */
 void virtio_device_unquiesce(VirtioDevice *device);
 /** virtio_device_end_settling: waits for a settle() that was given up. */

@@ -27,10 +27,10 @@ late(const VirtioDevice *device, const char *what, GError **error)
 
 /* Whoever takes the lock from then on finds the device quiesced. */
 static gboolean
-await_lock(VirtioDevice *device, gint64 deadline_us, GError **error)
+await_lock(VirtioDevice *device, const Patience *patience, GError **error)
 {
     while (!g_mutex_trylock(&device->lock)) {
-        if (g_get_monotonic_time() >= deadline_us)
+        if (patience_is_over(patience))
             return late(device, "a request", error);
         g_usleep(LOCK_PAUSE_US);
     }
@@ -58,14 +58,13 @@ settler_thread(gpointer user)
 
 /* TRUE: it has ended, is no more, and its error is in @outcome. */
 static gboolean
-await_settler(VirtioDevice *device, gint64 deadline_us, GError **outcome)
+await_settler(VirtioDevice *device, const Patience *patience, GError **outcome)
 {
     VirtioSettler *settler = device->settler;
-    gboolean in_time = TRUE;
 
     g_mutex_lock(&settler->lock);
-    while (!settler->done && in_time)
-        in_time = g_cond_wait_until(&settler->changed, &settler->lock, deadline_us);
+    while (!settler->done && !patience_is_over(patience))
+        g_cond_wait_until(&settler->changed, &settler->lock, MIN(patience->until_us, g_get_monotonic_time() + PATIENCE_SLICE_US));
     gboolean done = settler->done;
     g_mutex_unlock(&settler->lock);
     if (!done)
@@ -95,19 +94,19 @@ begin_to_settle(VirtioDevice *device, GError **error)
 }
 
 static gboolean
-settle(VirtioDevice *device, gint64 deadline_us, GError **error)
+settle(VirtioDevice *device, const Patience *patience, GError **error)
 {
     g_autoptr(GError) outcome = NULL;
 
     /* one that was given up began before the last requests ended: that it ends now does not count */
-    if (device->settler && !await_settler(device, deadline_us, &outcome))
+    if (device->settler && !await_settler(device, patience, &outcome))
         return late(device, "what an earlier attempt began", error);
     g_clear_error(&outcome);
     if (!device->class->settle)
         return TRUE;
     if (!begin_to_settle(device, error))
         return FALSE;
-    if (!await_settler(device, deadline_us, &outcome))
+    if (!await_settler(device, patience, &outcome))
         return late(device, "writing down what is done", error);
     if (!outcome)
         return TRUE;
@@ -120,17 +119,17 @@ virtio_device_end_settling(VirtioDevice *device)
 {
     g_autoptr(GError) outcome = NULL;
 
-    while (device->settler && !await_settler(device, g_get_monotonic_time() + G_USEC_PER_SEC, &outcome))
+    while (device->settler && !await_settler(device, &(Patience){.until_us = g_get_monotonic_time() + G_USEC_PER_SEC}, &outcome))
         ;
 }
 
 /* --- all of it --- */
 
 gboolean
-virtio_device_quiesce(VirtioDevice *device, gint64 deadline_us, GError **error)
+virtio_device_quiesce(VirtioDevice *device, const Patience *patience, GError **error)
 {
     g_atomic_int_set(&device->quiesced, TRUE);
-    if (await_lock(device, deadline_us, error) && settle(device, deadline_us, error))
+    if (await_lock(device, patience, error) && settle(device, patience, error))
         return TRUE;
     virtio_device_unquiesce(device);
     return FALSE;

@@ -126,9 +126,9 @@ load(gpointer user, guint32 version G_GNUC_UNUSED, const guint8 *bytes, gsize si
 }
 
 static gboolean
-quiesce(gpointer user, gint64 deadline_us, GError **error)
+quiesce(gpointer user, const Patience *patience, GError **error)
 {
-    return virtio_device_quiesce(((VirtioWorker *)user)->device, deadline_us, error);
+    return virtio_device_quiesce(((VirtioWorker *)user)->device, patience, error);
 }
 
 static void

@@ -112,13 +112,19 @@ unquiesce(Machine *machine, guint n)
 }
 
 gboolean
-machine_quiesce(Machine *machine, GError **error)
+patience_is_over(const Patience *patience)
 {
-    gint64 deadline = g_get_monotonic_time() + machine->pause_timeout_us;
+    return g_get_monotonic_time() >= patience->until_us || (patience->is_over && patience->is_over(patience->user));
+}
+
+gboolean
+machine_quiesce(Machine *machine, gboolean (*is_over)(gpointer user), gpointer user, GError **error)
+{
+    const Patience patience = {g_get_monotonic_time() + machine->pause_timeout_us, is_over, user};
 
     for (guint i = 0; i < machine->sections->len; i++) {
         const Section *section = &g_array_index(machine->sections, Section, i);
-        if (section->class->quiesce && !section->class->quiesce(section->user, deadline, error)) {
+        if (section->class->quiesce && !section->class->quiesce(section->user, &patience, error)) {
             g_prefix_error(error, "%s: ", section->class->name);
             unquiesce(machine, i);
             return FALSE;

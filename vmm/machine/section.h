@@ -12,6 +12,22 @@
 #include <machine/machine.h>
 
 /**
+ * Patience: how long to wait for what may never come.
+ * @until_us: of the monotonic clock
+ * @is_over: ends it earlier; asked at least each PATIENCE_SLICE_US, in the thread that waits. May be NULL
+ */
+typedef struct {
+    gint64 until_us;
+    gboolean (*is_over)(gpointer user);
+    gpointer user;
+} Patience;
+
+#define PATIENCE_SLICE_US 10000
+
+/** patience_is_over: whether to wait no more. */
+gboolean patience_is_over(const Patience *patience);
+
+/**
  * SectionClass:
  * @name: unique in the machine, at most SECTION_NAME_MAX bytes: "vcpu-0", "serial"
  * @version: of what save() writes
@@ -20,7 +36,7 @@
  * @load: @bytes come from an enemy. Checks all of them before anything is changed, or leaves the owner in a state in which
  * another load works. @version is 1 … the class's. Errors: MACHINE_ERROR_INVALID, in words
  * @quiesce: takes no new request and completes those in flight, so that save() finds none half done; called while the guest runs.
- * What is not done at @deadline_us of the monotonic clock is an error, and the owner goes on. May be NULL
+ * What is not done when @patience ends is an error, and the owner goes on. May be NULL
  * @unquiesce: goes on, and looks at what came meanwhile. Never waits. May be NULL
  */
 typedef struct {
@@ -29,7 +45,7 @@ typedef struct {
     gsize max_bytes;
     gboolean (*save)(gpointer user, GByteArray *out, GError **error);
     gboolean (*load)(gpointer user, guint32 version, const guint8 *bytes, gsize size, GError **error);
-    gboolean (*quiesce)(gpointer user, gint64 deadline_us, GError **error);
+    gboolean (*quiesce)(gpointer user, const Patience *patience, GError **error);
     void (*unquiesce)(gpointer user);
 } SectionClass;
 
@@ -54,8 +70,8 @@ gboolean machine_load_section(Machine *machine, const char *name, guint32 versio
                               GError **error);
 
 /**
- * machine_quiesce: every section's quiesce(), all together in the time that a pause may take (MachineConfig.pause_timeout_ms); on an error, which
- * begins with the section's name, those that had quiesced go on. Does not nest.
+ * machine_quiesce: every section's quiesce(), all together in the time that a pause may take (MachineConfig.pause_timeout_ms), or until
+ * @is_over (as in Patience); on an error, which begins with the section's name, those that had quiesced go on. Does not nest.
  */
-gboolean machine_quiesce(Machine *machine, GError **error);
+gboolean machine_quiesce(Machine *machine, gboolean (*is_over)(gpointer user), gpointer user, GError **error);
 void machine_unquiesce(Machine *machine);

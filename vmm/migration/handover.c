@@ -26,7 +26,8 @@ static gboolean
 stop_guest(MigrationSource *source, GError **error)
 {
     throttle_end(source->throttle);
-    if (!machine_quiesce(source->machine, error))
+    if (!machine_quiesce(source->machine, source_is_cancelled, source,
+                         error)) /* a disk may hang: who cancels does not wait for it */
         return FALSE;
     source->quiesced = TRUE;
     source->stopped_ns = clock_now_ns();

@@ -35,12 +35,22 @@ source_answer_deadline(const MigrationSource *source)
     return g_get_monotonic_time() + (gint64)limit * 1000;
 }
 
-static gboolean
-check_cancelled(MigrationSource *source, GError **error)
+gboolean
+source_is_cancelled(gpointer user)
 {
+    MigrationSource *source = user;
+
     g_mutex_lock(&source->lock);
     gboolean cancelled = source->cancelled;
     g_mutex_unlock(&source->lock);
+    return cancelled;
+}
+
+static gboolean
+check_cancelled(MigrationSource *source, GError **error)
+{
+    gboolean cancelled = source_is_cancelled(source);
+
     if (cancelled)
         g_set_error_literal(error, MIGRATION_ERROR, MIGRATION_ERROR_CANCELLED, "the migration was cancelled");
     return !cancelled;

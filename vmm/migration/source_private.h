@@ -72,6 +72,8 @@ struct MigrationSource {
 };
 
 MigrationParameters source_parameters(MigrationSource *source);
+/** source_is_cancelled: @user is the source. */
+gboolean source_is_cancelled(gpointer user);
 /** source_check: that nothing ends the migration: a cancel, the guest's end, the destination's ERROR. */
 gboolean source_check(MigrationSource *source, GError **error);
 

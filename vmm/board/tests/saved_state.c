@@ -257,7 +257,7 @@ move(GuestRun *from, guint vcpus)
     GuestRun *to = new_run(vcpus, "nobody reads this");
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(machine_quiesce(board_machine(from->board), &error));
+    g_assert_true(machine_quiesce(board_machine(from->board), NULL, NULL, &error));
     g_assert_true(machine_pause(board_machine(from->board), &error));
     g_autoptr(StateList) saved = state_list_save(board_machine(from->board));
     copy_ram(from, to);
@@ -399,7 +399,7 @@ test_saving_leaves_no_trace(void)
 
     guest_run_start(run);
     for (guint i = 0; i < 50; i++) {
-        g_assert_true(machine_quiesce(machine, &error));
+        g_assert_true(machine_quiesce(machine, NULL, NULL, &error));
         g_assert_true(machine_pause(machine, &error));
         g_autoptr(StateList) saved = state_list_save(machine), again = state_list_save(machine);
         assert_same(saved, again);

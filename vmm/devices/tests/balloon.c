@@ -311,7 +311,7 @@ test_request_moves(Stage *stage, gconstpointer data G_GNUC_UNUSED)
     g_assert_true(set_up_kind(&other, DL_RAM_SHMEM));
     fill(stage);
     virtio_balloon_set_target(stage->device, 12 * MIB);
-    g_assert_true(machine_quiesce(stage->machine, &error));
+    g_assert_true(machine_quiesce(stage->machine, NULL, NULL, &error));
     request(stage, INFLATE, FIRST, 1500, 1);
     g_usleep(A_WHILE_US);
     g_assert_true(machine_pause(stage->machine, &error));

@@ -351,7 +351,7 @@ test_flushed_before_handover(gconstpointer data)
     set_up(&fixture, (VirtioBlkConfig){.read_only = read_only}, G_MAXUINT64);
     VirtioDevice *device = virtio_mmio_device(fixture.mmio, 1);
     int kept = break_descriptor(fixture.path, &place);
-    g_assert_true(virtio_device_quiesce(device, driver_deadline(), &error) == read_only);
+    g_assert_true(virtio_device_quiesce(device, &(Patience){.until_us = driver_deadline()}, &error) == read_only);
     if (!read_only) {
         g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED);
         g_assert_nonnull(strstr(error->message, "cannot be flushed"));
@@ -362,7 +362,7 @@ test_flushed_before_handover(gconstpointer data)
     g_assert_cmpint(dup2(kept, place), ==, place);
     close(kept);
     g_assert_cmpuint(request(&fixture, VIRTIO_BLK_T_IN, 0, 512, NULL), ==, VIRTIO_BLK_S_OK);
-    virtio_device_quiesce(device, driver_deadline(), &error);
+    virtio_device_quiesce(device, &(Patience){.until_us = driver_deadline()}, &error);
     g_assert_no_error(error);
     tear_down(&fixture);
 }

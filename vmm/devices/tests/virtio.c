@@ -371,7 +371,7 @@ test_saved_state(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 
     driver_start(&fixture->driver, G_MAXUINT64, 1);
     check_works(fixture);
-    virtio_device_quiesce(device(fixture), driver_deadline(), &error);
+    virtio_device_quiesce(device(fixture), &(Patience){.until_us = driver_deadline()}, &error);
     g_assert_no_error(error);
     driver_add(&fixture->driver, 0, &piece, 1, 0); /* came too late: it is served over there */
     g_assert_false(virtio_device_process(device(fixture)));

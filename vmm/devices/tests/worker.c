@@ -150,7 +150,7 @@ test_goes_on_elsewhere(Fixture *fixture, gconstpointer data)
     driver_start_machine(fixture->machine);
     ask(fixture);
     await(fixture);
-    g_assert_true(machine_quiesce(fixture->machine, &error));
+    g_assert_true(machine_quiesce(fixture->machine, NULL, NULL, &error));
     ask(fixture);
     check_stands(fixture);
     g_assert_true(machine_pause(fixture->machine, &error));
@@ -288,7 +288,7 @@ expect_given_up(Fixture *fixture)
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_false(machine_quiesce(fixture->machine, &error));
+    g_assert_false(machine_quiesce(fixture->machine, NULL, NULL, &error));
     g_assert_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED);
     g_test_message("%s", error->message);
     g_assert_true(g_str_has_prefix(error->message, "virtio-3: patient hangs: "));
@@ -300,8 +300,24 @@ quiesce_at_last(Fixture *fixture)
 {
     gint64 deadline = driver_deadline();
 
-    while (!machine_quiesce(fixture->machine, NULL))
+    while (!machine_quiesce(fixture->machine, NULL, NULL, NULL))
         g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+}
+
+static gboolean
+nobody_wants_it(gpointer user)
+{
+    return ++*(guint *)user > 3;
+}
+
+/* Whoever waits may lose interest before the time is over. */
+static void
+expect_given_up_early(Fixture *fixture)
+{
+    guint asked = 0;
+
+    g_assert_false(machine_quiesce(fixture->machine, nobody_wants_it, &asked, NULL));
+    g_assert_cmpuint(asked, ==, 4);
 }
 
 static void
@@ -315,6 +331,7 @@ test_hanging_request(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
         g_cond_wait(&patient->changed, &patient->lock);
     g_mutex_unlock(&patient->lock);
     expect_given_up(fixture);
+    expect_given_up_early(fixture);
     set_hang(fixture, HANG_NOWHERE);
     await(fixture);
     ask(fixture); /* it works on */
@@ -331,6 +348,7 @@ test_hanging_settle(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     Patient *patient = set_hang(fixture, HANG_IN_SETTLE);
 
+    expect_given_up_early(fixture);
     expect_given_up(fixture);
     ask(fixture); /* it works on, although that has not ended */
     await(fixture);

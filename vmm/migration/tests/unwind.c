@@ -2,6 +2,7 @@
 /* Migrations that end otherwise than in an arrival, without a fault of the connection: and the guest goes on, with nothing lost. */
 #include "rig.h"
 
+#include <machine/section.h>
 #include <machine/wire.h>
 #include <migration/hello.h>
 #include <migration/pages.h>
@@ -108,6 +109,48 @@ test_cancel_before_switchover(void)
     g_assert_false(rig_runs(rig->from));
     cancel(rig);
     check_arrives(rig);
+}
+
+enum {
+    WORKS,
+    HANGS,
+    GIVEN_UP_EARLY,
+    GIVEN_UP_LATE
+};
+
+static gboolean
+never_quiet(gpointer user, const Patience *patience, GError **error)
+{
+    g_atomic_int_set((gint *)user, HANGS);
+    while (!patience_is_over(patience))
+        g_usleep(1000);
+    g_atomic_int_set((gint *)user, patience->is_over && patience->is_over(patience->user) ? GIVEN_UP_EARLY : GIVEN_UP_LATE);
+    g_set_error_literal(error, MIGRATION_ERROR, MIGRATION_ERROR_FAILED, "it hangs");
+    return FALSE;
+}
+
+/* Who cancels does not wait for as long as a disk may take. */
+static void
+test_cancel_while_a_disk_hangs(void)
+{
+    static const SectionClass disk = {.name = "disk", .version = 1, .quiesce = never_quiet};
+    const RigConfig config = {0};
+    g_autoptr(Rig) rig = rig_new(&config);
+    gint disk_state = WORKS;
+
+    rig_new_destination(rig, -1);
+    machine_add_section(board_machine(rig->to->board), &disk, &disk_state); /* both have the same, or the hello says so */
+    machine_add_section(board_machine(rig->from->board), &disk, &disk_state);
+    rig_new_source(rig, -1);
+    for (guint i = 0; i < WAIT_MS && g_atomic_int_get(&disk_state) == WORKS; i++)
+        g_usleep(1000);
+    g_assert_cmpint(g_atomic_int_get(&disk_state), ==, HANGS);
+    g_assert_true(migration_source_cancel(rig->source));
+    g_assert_true(migration_source_wait(rig->source, WAIT_MS));
+    g_assert_cmpint(g_atomic_int_get(&disk_state), ==, GIVEN_UP_EARLY);
+    wait_for_both(rig);
+    rig_expect(rig, MIGRATION_CANCELLED, MIGRATION_FAILED);
+    g_assert_true(rig_runs(rig->from));
 }
 
 /* Nobody answers the hello. */
@@ -485,6 +528,7 @@ main(int argc, char **argv)
     g_test_add_func("/unwind/cancel-in-setup/the-guest-goes-on", test_cancel_setup);
     g_test_add_func("/unwind/cancel-while-active/the-guest-goes-on", test_cancel_active);
     g_test_add_func("/unwind/cancel-before-switchover/the-guest-goes-on", test_cancel_before_switchover);
+    g_test_add_func("/unwind/cancel/while-a-disk-hangs", test_cancel_while_a_disk_hangs);
     g_test_add_func("/unwind/cancel-at-any-time/here-or-there", test_cancel_anywhere);
     g_test_add_func("/unwind/cancel-overtaken-by-the-end/is-waited-for", test_overtaken_cancel);
     g_test_add_data_func("/unwind/hostile-runs/overlapping/refused", GUINT_TO_POINTER(15), test_hostile_runs);
