@@ -26,8 +26,8 @@ static gboolean
 stop_guest(MigrationSource *source, GError **error)
 {
     throttle_end(source->throttle);
-    if (!machine_quiesce(source->machine, source_is_cancelled, source,
-                         error)) /* a disk may hang: who cancels does not wait for it */
+    /* a disk may hang: who cancels does not wait for it */
+    if (!machine_quiesce(source->machine, source_is_cancelled, source, error))
         return FALSE;
     source->quiesced = TRUE;
     source->stopped_ns = clock_now_ns();
