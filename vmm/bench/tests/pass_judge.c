@@ -219,6 +219,33 @@ test_descheduled(void)
     }
 }
 
+/*
+ * Write 10 is reported before its vCPU says so, and the vCPU goes on, to another write of the same page. Nobody reports that one: what was
+ * reported of the first does not excuse it.
+ */
+static void
+test_same_page_again(void)
+{
+    guint64 again = 11, missed, unexplained;
+    Rig rig;
+
+    set_up(&rig, LIE_NONE, FALSE);
+    const struct abi_workload *workload = &rig.stage->workload;
+    guint32 page = (guint32)abi_write_at(workload, 0, 0, 10).page;
+    while (abi_write_at(workload, 0, 0, again).page != page)
+        again++;
+    pass_judge_begin(rig.judge);
+    play_pass(&rig, 0, 0, 0, FALSE);
+    play_pass(&rig, 10, 0, 11, FALSE);
+    play_pass(&rig, again, 11, again, FALSE);
+    play_pass(&rig, again + 1, 0, 0, TRUE);
+    g_autoptr(GArray) verdicts = pass_judge_finish(rig.judge);
+    sum(verdicts, &missed, &unexplained);
+    g_assert_cmpuint(missed, ==, 1);
+    g_assert_cmpuint(unexplained, ==, 0);
+    tear_down(&rig);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -235,6 +262,7 @@ main(int argc, char **argv)
                          test_dropped_in_the_last);
     g_test_add_func("/pass-judge/a page that neither of two passes reports is missed", test_dropped_for_good);
     g_test_add_func("/pass-judge/a page reported passes before its writer says so is not missed", test_descheduled);
+    g_test_add_func("/pass-judge/and the next write of that page is", test_same_page_again);
     g_test_add_func("/pass-judge/a page that nobody wrote is unexplained", test_added);
     return g_test_run();
 }
