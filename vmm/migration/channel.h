@@ -49,6 +49,8 @@ GQuark channel_error_quark(void);
 #define CHANNEL_STALL_LIMIT_MS 10000
 /** Who connects where others may come too, and says nothing, is in their way for so long. */
 #define CHANNEL_SILENCE_LIMIT_MS 2000
+/** And who begins a TLS handshake there has so long for all of it: the next one, who waits for his, waits for the default stall limit. */
+#define CHANNEL_HANDSHAKE_LIMIT_MS 5000
 
 /** No deadline: the stall limit alone. Deadlines are times of g_get_monotonic_time(). */
 #define CHANNEL_NO_DEADLINE G_MAXINT64
@@ -91,8 +93,8 @@ const char *channel_listener_uri(const ChannelListener *listener);
 /** channel_listener_has_more: whether more than one peer may come; FALSE for fd:N of a connected socket. */
 gboolean channel_listener_has_more(const ChannelListener *listener);
 /**
- * channel_accept: waits for a peer until @deadline, then has its TLS handshake, which has to begin within CHANNEL_SILENCE_LIMIT_MS if
- * another may come. A peer whose handshake came to nothing, whatever the reason, is REFUSED, and another one may be accepted if channel_listener_has_more(). A process that has no file descriptor or
+ * channel_accept: waits for a peer until @deadline, then has its TLS handshake, which has to begin within CHANNEL_SILENCE_LIMIT_MS and end
+ * within CHANNEL_HANDSHAKE_LIMIT_MS of that if another may come. A peer whose handshake came to nothing, whatever the reason, is REFUSED, and another one may be accepted if channel_listener_has_more(). A process that has no file descriptor or
  * memory left for a peer tries again until @deadline. Errors: REFUSED; STALLED: nobody came; CANCELLED; FAILED: the listener is of
  * no use any more; CLOSED: fd:N was used up.
  */

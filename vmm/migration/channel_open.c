@@ -288,7 +288,7 @@ channel_connect(const char *uri, const ChannelOptions *options, GError **error)
         return g_steal_pointer(&channel);
     }
     const char *hostname = options->tls_hostname ? options->tls_hostname : parsed.kind == URI_TCP ? parsed.host : "localhost";
-    if (!tls_handshake(channel, credentials, hostname, error)) {
+    if (!tls_handshake(channel, credentials, hostname, CHANNEL_NO_DEADLINE, error)) {
         g_prefix_error(error, "no TLS with %s: ", uri);
         return NULL;
     }
@@ -519,11 +519,14 @@ accept_socket(ChannelListener *listener, gint64 deadline, GError **error)
 static gboolean
 shake_hands(ChannelListener *listener, MigrationChannel *channel, GError **error)
 {
-    gint64 deadline = g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * CHANNEL_SILENCE_LIMIT_MS;
+    gint64 silent_until = g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * CHANNEL_SILENCE_LIMIT_MS;
 
-    if (channel_listener_has_more(listener) && !channel_wait(channel, channel->fd, POLLIN, deadline, error))
+    if (!channel_listener_has_more(listener))
+        return tls_handshake(channel, listener->credentials, NULL, CHANNEL_NO_DEADLINE, error);
+    if (!channel_wait(channel, channel->fd, POLLIN, silent_until, error))
         return FALSE;
-    return tls_handshake(channel, listener->credentials, NULL, error);
+    gint64 deadline = g_get_monotonic_time() + G_GINT64_CONSTANT(1000) * CHANNEL_HANDSHAKE_LIMIT_MS;
+    return tls_handshake(channel, listener->credentials, NULL, deadline, error);
 }
 
 MigrationChannel *

@@ -54,9 +54,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TlsCredentials, tls_credentials_unref)
 
 /**
  * tls_handshake: sets channel->tls. On return the peer is who it says, by a shared key or a certificate, and has said the same of
- * us. Within the stall limit. @hostname: what the server's certificate must hold; not looked at when listening
+ * us. Within the stall limit, and by @deadline. @hostname: what the server's certificate must hold; not looked at when listening
  */
-gboolean tls_handshake(MigrationChannel *channel, TlsCredentials *credentials, const char *hostname, GError **error);
+gboolean tls_handshake(MigrationChannel *channel, TlsCredentials *credentials, const char *hostname, gint64 deadline,
+                       GError **error);
 void tls_session_free(TlsSession *tls); /* may be NULL */
 
 /**

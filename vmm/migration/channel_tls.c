@@ -446,7 +446,7 @@ pass_content(MigrationChannel *channel, const Pace *pace, GError **error)
 }
 
 gboolean
-tls_handshake(MigrationChannel *channel, TlsCredentials *credentials, const char *hostname, GError **error)
+tls_handshake(MigrationChannel *channel, TlsCredentials *credentials, const char *hostname, gint64 deadline, GError **error)
 {
     TlsSession *tls = g_new0(TlsSession, 1);
     Pace pace;
@@ -460,6 +460,6 @@ tls_handshake(MigrationChannel *channel, TlsCredentials *credentials, const char
         set_tls_error(tls, result, error);
         return FALSE;
     }
-    pace_begin(&pace, channel, CHANNEL_NO_DEADLINE);
+    pace_begin(&pace, channel, deadline);
     return shake_hands(channel, &pace, error) && pass_content(channel, &pace, error);
 }

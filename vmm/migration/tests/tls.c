@@ -439,9 +439,9 @@ test_plain_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
     g_test_message("%s", sides->error[1]->message);
 }
 
-/* Somebody who connects and says nothing does not hold up the others: not even for as long as a peer may take to answer. */
+/* Somebody who connects and says nothing, or hardly anything, does not hold up the others: not even for as long as a peer may take to answer. */
 static void
-test_silent_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
+check_silent_client(Sides *sides, gsize said)
 {
     const ChannelOptions plain = {0};
 
@@ -450,6 +450,7 @@ test_silent_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
     sides->stall_limit_ms = LONGER_THAN_THE_TEST_MS;
     g_autoptr(ChannelListener) listener = listen_side(sides);
     g_autoptr(MigrationChannel) silent = channel_connect(sides->uri, &plain, NULL);
+    g_assert_true(channel_write_all(silent, "\x16", said, soon(), NULL)); /* how a handshake begins */
     g_assert_null(channel_accept(listener, soon(), &sides->error[1]));
     g_assert_error(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_REFUSED);
     g_clear_error(&sides->error[1]);
@@ -462,6 +463,18 @@ test_silent_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
     } while (g_error_matches(sides->error[1], CHANNEL_ERROR, CHANNEL_ERROR_REFUSED)); /* a loaded host is slow */
     g_thread_join(g_steal_pointer(&thread));
     check_met(sides);
+}
+
+static void
+test_silent_client(Sides *sides, gconstpointer data G_GNUC_UNUSED)
+{
+    check_silent_client(sides, 0);
+}
+
+static void
+test_client_of_one_byte(Sides *sides, gconstpointer data G_GNUC_UNUSED)
+{
+    check_silent_client(sides, 1);
 }
 
 /* Nor does one who hangs up end the listening. */
@@ -639,6 +652,7 @@ main(int argc, char **argv)
         {"/tls/refused/older-version", test_older_version},
         {"/tls/refused/plain-client", test_plain_client},
         {"/tls/silent-client", test_silent_client},
+        {"/tls/client-of-one-byte", test_client_of_one_byte},
         {"/tls/client-hangs-up/another-is-taken", test_hangs_up},
         {"/tls/flipped-bit", test_flipped_bit},
         {"/tls/bad-folders", test_bad_folders},
