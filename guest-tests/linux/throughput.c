@@ -6,7 +6,7 @@
  *     dirtylab-throughput write-back DISK SIZE                              the fsync alone: what the page cache has is written to the disk
  *     dirtylab-throughput serial TTY SIZE                                   until the last byte has left the port
  *
- * A buffered write is half the guest's own work, and the kernel begins with the disk when it likes and makes the writer sleep meanwhile, unless
+ * A buffered write is in good part the guest's own work, and the kernel begins with the disk when it likes and makes the writer sleep meanwhile, unless
  * the limits of dirty memory are above SIZE. With those, write-back is the device's part, the same requests each time.
  *
  * Prints `throughput: read bytes=67108864 ns=512345678`. SIZE is in bytes.
