@@ -370,14 +370,22 @@ semantics_run_cell(const SemanticsCase *about, const DlTrackerFacts *tracker, Dl
     return row;
 }
 
+static const char *
+rams_of(const SemanticsCase *about, const DlTrackerFacts *tracker)
+{
+    if (about->kvm_rams && tracker && (tracker->holds == DL_HOLDS_MEMSLOT_LOG || tracker->holds == DL_HOLDS_RING))
+        return about->kvm_rams;
+    return about->rams ? about->rams : PLAIN_RAMS;
+}
+
 void
 semantics_run_case(const SemanticsCase *about, GPtrArray *rows)
 {
     g_auto(GStrv) trackers = g_strsplit(about->trackers ? about->trackers : PLAIN_TRACKERS, ",", 0);
-    g_auto(GStrv) rams = g_strsplit(about->rams ? about->rams : PLAIN_RAMS, ",", 0);
 
     for (guint t = 0; trackers[t]; t++) {
         const DlTrackerFacts *tracker = dl_tracker_facts_by_name(trackers[t]);
+        g_auto(GStrv) rams = g_strsplit(rams_of(about, tracker), ",", 0);
 
         for (guint r = 0; rams[r]; r++) {
             DlRamKind ram;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define ROUNDS 300
+#define ROUNDS 100
 #define PASSES 5
 
 typedef struct {

@@ -35,6 +35,7 @@ typedef struct Cell Cell;
  * @finding: what a VMM author has to know where pages are missed; NULL: nothing
  * @trackers: comma-separated, `-` where the case is about none; NULL: pagemap-scan, uffd-wp and soft-dirty
  * @rams: comma-separated; NULL: shmem, shmem-thp and hugetlb-2M
+ * @kvm_rams: those for KVM's own trackers, where the kind of RAM has no part in what they do; NULL: @rams
  * @run: FALSE with an error: UNSUPPORTED, PERMISSION and RESOURCE become the verdict `unsupported`, all else is none
  * @variant: for files that hold several cases
  * @limit_ms: of one take; 0: 20 s
@@ -47,6 +48,7 @@ typedef struct {
     const char *finding;
     const char *trackers;
     const char *rams;
+    const char *kvm_rams;
     gboolean (*run)(Cell *cell, GError **error);
     int variant;
     guint limit_ms;

@@ -89,6 +89,7 @@ const SemanticsCase case_writer_alias = {
     .left_out = "the store",
     .finding = FINDING,
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = ALIAS,
 };
@@ -97,6 +98,7 @@ const SemanticsCase case_writer_alias_told = {
     .required = WRITER_REQUIRED,
     .left_out = "the store",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = ALIAS | TOLD,
 };
@@ -106,6 +108,7 @@ const SemanticsCase case_writer_fork = {
     .left_out = "the store",
     .finding = FINDING,
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = FORK,
 };
@@ -115,6 +118,7 @@ const SemanticsCase case_writer_process = {
     .left_out = "the store",
     .finding = FINDING,
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PROCESS,
 };
@@ -125,6 +129,7 @@ const SemanticsCase case_writer_pwrite = {
     .finding = FINDING,
     .trackers = ALL_TRACKERS,
     .rams = "shmem,shmem-thp",
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PWRITE,
 };

@@ -51,5 +51,6 @@ const SemanticsCase case_writer_o_direct = {
     .required = WRITER_REQUIRED,
     .left_out = "the read",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
 };

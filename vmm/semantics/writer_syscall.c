@@ -108,6 +108,7 @@ const SemanticsCase case_writer_read = {
     .required = WRITER_REQUIRED,
     .left_out = "the read",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = READ,
 };
@@ -116,6 +117,7 @@ const SemanticsCase case_writer_read_told = {
     .required = WRITER_REQUIRED,
     .left_out = "the read",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = READ | TOLD,
 };
@@ -124,6 +126,7 @@ const SemanticsCase case_writer_preadv = {
     .required = WRITER_REQUIRED,
     .left_out = "the preadv",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PREADV,
 };
@@ -132,6 +135,7 @@ const SemanticsCase case_writer_process_vm_writev = {
     .required = WRITER_REQUIRED,
     .left_out = "the process_vm_writev",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = VM_WRITEV,
 };
@@ -140,6 +144,7 @@ const SemanticsCase case_writer_proc_mem = {
     .required = WRITER_REQUIRED,
     .left_out = "the write to /proc/self/mem",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PROC_MEM,
 };
@@ -148,6 +153,7 @@ const SemanticsCase case_writer_recv = {
     .required = WRITER_REQUIRED,
     .left_out = "the recv",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = RECEIVE,
 };

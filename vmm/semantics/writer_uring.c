@@ -92,6 +92,7 @@ const SemanticsCase case_writer_io_uring = {
     .required = WRITER_REQUIRED,
     .left_out = "the read",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PLAIN,
 };
@@ -101,6 +102,7 @@ const SemanticsCase case_writer_pinned = {
     .left_out = "the read",
     .finding = FINDING,
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PINNED,
 };
@@ -109,6 +111,7 @@ const SemanticsCase case_writer_pinned_told = {
     .required = WRITER_REQUIRED,
     .left_out = "the read",
     .trackers = ALL_TRACKERS,
+    .kvm_rams = "shmem",
     .run = run,
     .variant = PINNED_TOLD,
 };
