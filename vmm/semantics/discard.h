@@ -22,6 +22,8 @@ typedef gboolean (*DiscardOperation)(Scene *scene, guint64 offset, guint64 size,
 /** discard_run: @to_end: the operation takes everything from there to the end. */
 gboolean discard_run(Cell *cell, DiscardOperation operation, gboolean to_end, GError **error);
 
+#define DISCARD_RAMS PLAIN_RAMS ",hugetlb-1G"
+#define DISCARD_LIMIT_MS 120000 /* a page of 1 GiB is filled, copied and compared, on an emulated processor too */
 #define DISCARD_LOST                                                                                                            \
     "A discard of a clean page changes its content and no tracker reports it: a VMM has to report the range itself, under the " \
     "lock that its harvest takes (dl_log_discard)."

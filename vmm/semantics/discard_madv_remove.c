@@ -22,13 +22,17 @@ const SemanticsCase case_discard_madv_remove_clean = {
     .required = DISCARD_REQUIRED,
     .left_out = "the discard",
     .finding = DISCARD_LOST,
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
 };
 const SemanticsCase case_discard_madv_remove_clean_told = {
     .name = "discard.madv-remove-clean-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_TOLD,
 };
 const SemanticsCase case_discard_madv_remove_written = {
@@ -36,13 +40,17 @@ const SemanticsCase case_discard_madv_remove_written = {
     .required = DISCARD_REQUIRED,
     .left_out = "the discard",
     .finding = DISCARD_LOST_WRITTEN,
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_WRITTEN,
 };
 const SemanticsCase case_discard_madv_remove_written_told = {
     .name = "discard.madv-remove-written-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_WRITTEN | DISCARD_TOLD,
 };

@@ -18,26 +18,22 @@ run(Cell *cell, GError **error)
     return discard_run(cell, punch_hole, FALSE, error);
 }
 
-/* The one discard of the three that is asked of a page of 1 GiB: each such cell takes an emulated processor 5 s a take. */
-#define EVERY_RAM PLAIN_RAMS ",hugetlb-1G"
-#define LIMIT_MS 120000 /* a page of 1 GiB is filled, copied and compared, on an emulated processor too */
-
 const SemanticsCase case_discard_punch_hole_clean = {
     .name = "discard.punch-hole-clean",
     .required = DISCARD_REQUIRED,
     .left_out = "the punch",
     .finding = DISCARD_LOST,
-    .rams = EVERY_RAM,
+    .rams = DISCARD_RAMS,
     .run = run,
-    .limit_ms = LIMIT_MS,
+    .limit_ms = DISCARD_LIMIT_MS,
 };
 const SemanticsCase case_discard_punch_hole_clean_told = {
     .name = "discard.punch-hole-clean-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
-    .rams = EVERY_RAM,
+    .rams = DISCARD_RAMS,
     .run = run,
-    .limit_ms = LIMIT_MS,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_TOLD,
 };
 const SemanticsCase case_discard_punch_hole_written = {
@@ -45,17 +41,17 @@ const SemanticsCase case_discard_punch_hole_written = {
     .required = DISCARD_REQUIRED,
     .left_out = "the punch",
     .finding = DISCARD_LOST_WRITTEN,
-    .rams = EVERY_RAM,
+    .rams = DISCARD_RAMS,
     .run = run,
-    .limit_ms = LIMIT_MS,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_WRITTEN,
 };
 const SemanticsCase case_discard_punch_hole_written_told = {
     .name = "discard.punch-hole-written-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
-    .rams = EVERY_RAM,
+    .rams = DISCARD_RAMS,
     .run = run,
-    .limit_ms = LIMIT_MS,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_WRITTEN | DISCARD_TOLD,
 };

@@ -23,13 +23,17 @@ const SemanticsCase case_discard_truncate_clean = {
     .required = DISCARD_REQUIRED,
     .left_out = "the truncation",
     .finding = DISCARD_LOST,
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
 };
 const SemanticsCase case_discard_truncate_clean_told = {
     .name = "discard.truncate-clean-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_TOLD,
 };
 const SemanticsCase case_discard_truncate_written = {
@@ -37,13 +41,17 @@ const SemanticsCase case_discard_truncate_written = {
     .required = DISCARD_REQUIRED,
     .left_out = "the truncation",
     .finding = DISCARD_LOST_WRITTEN,
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_WRITTEN,
 };
 const SemanticsCase case_discard_truncate_written_told = {
     .name = "discard.truncate-written-told",
     .required = DISCARD_REQUIRED,
     .left_out = "telling the log",
+    .rams = DISCARD_RAMS,
     .run = run,
+    .limit_ms = DISCARD_LIMIT_MS,
     .variant = DISCARD_WRITTEN | DISCARD_TOLD,
 };
