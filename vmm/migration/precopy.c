@@ -38,7 +38,7 @@ drop_pending(MigrationSource *source, GError **error)
     return dl_log_rearm(source->log, all, error);
 }
 
-/* The one thought cheapest first, by processor time a byte; not yet measured on a quiet machine. */
+/* The cheapest first, for the migration and for the guest: docs/figures.md. */
 static gboolean
 arm_any(MigrationSource *source, GError **error)
 {
