@@ -239,20 +239,21 @@ test_holes(gconstpointer data)
 {
     DlRamKind kind = GPOINTER_TO_UINT(data);
     const RigConfig config = {
-        .ram = kind, .to_ram = kind, .memory_bytes = 128 * MIB, .workload = "pattern=sequential pages=64 pace=100000"};
+        .ram = kind, .to_ram = kind, .memory_bytes = 128 * MIB, .workload = "pattern=sequential pages=64 pace=1000000"};
 
     if (!rig_ram_here(kind, 256 * MIB))
         return;
     g_autoptr(Rig) rig = rig_new(&config);
-    guint64 before = allocated(rig->from);
+    guint64 before = allocated(rig->from), writes = guest_run_total(rig->from);
     rig_migrate(rig);
     rig_expect(rig, MIGRATION_COMPLETED, MIGRATION_COMPLETED);
     guint64 after = allocated(rig->from), there = allocated(rig->to);
+    guint64 made = (guest_run_total(rig->from) - writes) * DL_PAGE_SIZE; /* by the guest, page after page: much on a slow host */
     g_test_message("of 128 MiB the source had %" G_GUINT64_FORMAT " KiB, has %" G_GUINT64_FORMAT
-                   ", the destination %" G_GUINT64_FORMAT,
-                   before >> 10, after >> 10, there >> 10);
-    g_assert_cmpuint(after, <, before + 24 * MIB); /* what the guest made meanwhile */
-    g_assert_cmpuint(there, <=, after + 4 * MIB);  /* and the kernel that the board had loaded */
+                   ", the destination %" G_GUINT64_FORMAT "; the guest wrote to %" G_GUINT64_FORMAT,
+                   before >> 10, after >> 10, there >> 10, made >> 10);
+    g_assert_cmpuint(after, <, before + made + 8 * MIB);
+    g_assert_cmpuint(there, <=, after + 4 * MIB); /* and the kernel that the board had loaded */
     g_assert_cmpuint(rig_compare(rig), ==, 0);
 }
 
