@@ -117,6 +117,20 @@ scan_arg(const Scan *scan, guint64 flags, struct page_region *vector, guint64 le
     };
 }
 
+void
+scan_ask_inverted(struct pm_scan_arg *arg)
+{
+    arg->category_inverted = PAGE_IS_PFNZERO;
+    arg->category_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO;
+}
+
+void
+scan_ask_any_of(struct pm_scan_arg *arg)
+{
+    arg->category_mask = 0;
+    arg->category_anyof_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO;
+}
+
 static void
 note_region(Scan *scan, const struct page_region *region)
 {

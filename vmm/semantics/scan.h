@@ -39,6 +39,10 @@ guint64 scan_store_every(Scan *scan, guint64 first, guint64 step);
 
 /** scan_arg: the whole memory, get what is written. The vector is the caller's. */
 struct pm_scan_arg scan_arg(const Scan *scan, guint64 flags, struct page_region *vector, guint64 length);
+/** scan_ask_inverted: for what is written and, by an inverted category, not the zero page. */
+void scan_ask_inverted(struct pm_scan_arg *arg);
+/** scan_ask_any_of: for what is written, or the zero page. */
+void scan_ask_any_of(struct pm_scan_arg *arg);
 /** scan_once: one call; what it reports goes to @found. Returns the number of ranges, or -1 with errno. */
 int scan_once(Scan *scan, struct pm_scan_arg *arg);
 /** scan_all: calls until walk_end is the end, each from where the one before stopped. */

@@ -21,13 +21,11 @@ masked(const Scan *scan, struct page_region *vector)
     if (!cell_step(scan->cell))
         return arg;
     switch (scan->cell->about->variant) {
-    case INVERTED: /* what is not "not written" */
-        arg.category_inverted = PAGE_IS_PFNZERO;
-        arg.category_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO;
+    case INVERTED:
+        scan_ask_inverted(&arg);
         break;
     case ANY_OF:
-        arg.category_mask = 0;
-        arg.category_anyof_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO;
+        scan_ask_any_of(&arg);
         break;
     default:
         arg.category_mask = PAGE_IS_WRITTEN | PAGE_IS_PRESENT;

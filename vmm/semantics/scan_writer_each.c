@@ -26,13 +26,11 @@ form(const Scan *scan, struct page_region *vector)
     case MAX_PAGES:
         arg.max_pages = 3;
         break;
-    case INVERTED: /* what is written and is not the zero page */
-        arg.category_inverted = PAGE_IS_PFNZERO;
-        arg.category_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO;
+    case INVERTED:
+        scan_ask_inverted(&arg);
         break;
     case ANY_OF:
-        arg.category_mask = 0;
-        arg.category_anyof_mask = PAGE_IS_WRITTEN | PAGE_IS_PFNZERO;
+        scan_ask_any_of(&arg);
         break;
     default:
         break;
