@@ -45,8 +45,7 @@ const SemanticsCase case_softdirty_merged_by_mprotect = {
     .name = "softdirty.merged-by-mprotect",
     .required = "pages that a new mapping took the place of are reported, though an mprotect merges it with a tracked one",
     .left_out = "the mprotect",
-    .finding =
-        "A merge of two VMAs keeps the soft-dirty flag of one: what a new mapping changed is reported clean. Kernels before 6.19 do so.",
+    .finding = "A merge of two VMAs keeps the soft-dirty flag of one: what a new mapping changed is reported clean.",
     .trackers = "soft-dirty,pagemap-scan",
     .rams = "shmem",
     .run = run,
